@@ -1,0 +1,1 @@
+"""Hospital and coordinator on Flower, and the engines that carry their messages."""

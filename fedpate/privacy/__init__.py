@@ -1,0 +1,1 @@
+"""The privacy core: mechanisms, prices, proofs, ledger. Imports neither torch nor flwr."""

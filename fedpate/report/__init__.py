@@ -1,0 +1,1 @@
+"""What a person sees at the end of a run: summary, tables, plots, page."""

@@ -1,0 +1,39 @@
+"""What all tests share: a quiet environment, and the real data sets where they are laid out."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+os.environ.update(
+    FLWR_TELEMETRY_ENABLED="0",
+    FLWR_DISABLE_UPDATE_CHECK="1",
+    RAY_USAGE_STATS_ENABLED="0",
+)
+settings.register_profile(
+    "fedpate", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("fedpate")
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real data sets, laid out as their loaders expect; skips where they are not at hand."""
+    if not (SHARED_DATA / "prepare").is_file() or shutil.which("bash") is None:
+        pytest.skip("the shared data sets are not on this machine")
+    root = tmp_path_factory.mktemp("data")
+    subprocess.run(
+        ["bash", str(SHARED_DATA / "prepare"), str(root)], check=True, stdout=subprocess.DEVNULL
+    )
+    return root
+
+
+@pytest.fixture(scope="session")
+def pate_votes(data_root: Path) -> Path:
+    """The published MNIST vote histogram (9,000 queries x 10 classes, 250 teachers)."""
+    return SHARED_DATA / "pate-votes" / "mnist_250_teachers.npy"
