@@ -1,0 +1,194 @@
+"""What a run is: every setting that a user types, validated, and as JSON through closed registries.
+
+`Run` is the coordinator's whole knowledge; `TrainSettings` is the part of it that a hospital
+receives. JSON names a part by the name that a user types (`mechanism=gnmax`) and never by a Python
+path: the coordinator must not choose what code runs inside a hospital.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from fedpate import _check
+from fedpate.errors import ConfigError
+from fedpate.federation import plain
+
+ENGINES = ("inprocess", "pool", "flower")
+TRUSTS = ("coordinator", "local", "secure_aggregation")
+ON_BUDGET = ("stop", "truncate")
+QUERIES_BY = ("random",)
+VOTES = ("labels",)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most epsilon, at `privacy.delta`, that a ledger may ever reach; None is no limit."""
+
+    patient: float | None = None
+    hospital: float | None = None
+
+    def __post_init__(self) -> None:
+        for unit, limit in (("patient", self.patient), ("hospital", self.hospital)):
+            if limit is not None:
+                _check.positive(**{f"privacy.budget.{unit}": limit})
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """At which delta the price is stated, and what it may not pass."""
+
+    delta: float = 1e-5
+    target_epsilon: float | None = None  # per patient; calibrates the noise before any training
+    budget: Budget = field(default_factory=Budget)
+    on_budget: str = "stop"
+    ledger: str | None = None  # path; None: ledger.sqlite in the run directory
+
+    def __post_init__(self) -> None:
+        _check.open_unit(**{"privacy.delta": self.delta})
+        _check.one_of(ON_BUDGET, **{"privacy.on_budget": self.on_budget})
+        if self.target_epsilon is not None:
+            _check.positive(**{"privacy.target_epsilon": self.target_epsilon})
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, complete. The parts typed `Any` are instances of registered classes."""
+
+    data: Any
+    partition: Any
+    teacher: Any
+    mechanism: Any
+    student: Any
+    privacy: Privacy = field(default_factory=Privacy)
+    trust: str = "coordinator"
+    queries_by: str = "random"
+    hospitals: int | None = 10  # None: as many as the data has (partition=natural)
+    teachers_per_hospital: int = 5
+    queries: int = 100
+    seed: int = 0
+    noise_seed: int | None = None  # research only: voids the guarantee
+    engine: str = "inprocess"
+    min_hospitals: int | None = None  # None: all of them
+    device: str = "cpu"
+    votes: str = "labels"
+    store: str | None = None  # folder of trained teachers; None: the user's cache folder
+    baselines: bool = True  # simulation only: train the models that the student is compared with
+    message_mb: float = 32.0  # bound on the features in one message, so on memory at both ends
+    reply_s: float = 3600.0  # how long the coordinator waits for one round of replies
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        _check.one_of(TRUSTS, trust=self.trust)
+        _check.one_of(QUERIES_BY, queries_by=self.queries_by)
+        _check.one_of(ENGINES, engine=self.engine)
+        _check.one_of(VOTES, votes=self.votes)
+        _check.at_least(1, teachers_per_hospital=self.teachers_per_hospital, queries=self.queries)
+        _check.at_least(0, seed=self.seed)
+        _check.positive(message_mb=self.message_mb, reply_s=self.reply_s)
+        if self.noise_seed is not None:
+            _check.at_least(0, noise_seed=self.noise_seed)
+        if not self.device:
+            raise ConfigError("device must be a torch device such as 'cpu' or 'cuda', got ''")
+        self._check_hospitals()
+        self._check_trust()
+        self._check_noise()
+
+    def _check_hospitals(self) -> None:
+        if self.hospitals is None:
+            if self.partition.name != "natural":
+                raise ConfigError(
+                    "hospitals must be a whole number >= 1 unless partition=natural, got None"
+                )
+        else:
+            _check.at_least(1, hospitals=self.hospitals)
+        if self.min_hospitals is not None:
+            _check.at_least(1, min_hospitals=self.min_hospitals)
+            if self.hospitals is not None and self.min_hospitals > self.hospitals:
+                raise ConfigError(
+                    f"min_hospitals must be <= hospitals={self.hospitals}, got {self.min_hospitals}"
+                )
+
+    def _check_trust(self) -> None:
+        if self.trust == "secure_aggregation":
+            raise ConfigError(
+                "trust must be coordinator or local in this version, got 'secure_aggregation'"
+            )
+        if self.trust == "local" and not hasattr(self.mechanism, "randomize"):
+            raise ConfigError(
+                "trust=local needs a mechanism that a hospital can apply to its own answers "
+                f"(laplace, randomized_response), got mechanism={self.mechanism.name}"
+            )
+
+    def _check_noise(self) -> None:
+        target = self.privacy.target_epsilon
+        tunable = any(f.name == "noise_scale" for f in dataclasses.fields(self.mechanism))
+        if not tunable:
+            if target is not None:
+                raise ConfigError(
+                    "privacy.target_epsilon needs a mechanism with a noise_scale, "
+                    f"got mechanism={self.mechanism.name}"
+                )
+        elif self.mechanism.noise_scale is None and target is None:
+            raise ConfigError("mechanism.noise_scale or privacy.target_epsilon must be given")
+        elif self.mechanism.noise_scale is not None and target is not None:
+            raise ConfigError(
+                "mechanism.noise_scale and privacy.target_epsilon must not both be given, "
+                f"got {self.mechanism.noise_scale} and {target}"
+            )
+
+    def to_json(self) -> str:
+        """The run as one JSON object; `from_json` gives an equal run."""
+        return plain.dumps(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+          ConfigError: not JSON, an unknown key or name, a wrong type, or a refused value.
+        """
+        return plain.loads(cls, text)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What only a simulated hospital is told; a real one refuses a request that carries it."""
+
+    data: Any
+    partition: Any
+    hospitals: int
+    folder: str  # the run's private work folder: gone when the run ends
+    store: str  # folder of trained teachers, shared by all simulated hospitals
+    noise_seed: int | None = None  # seeds the hospitals' own noise (trust=local)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """All that a hospital is told about a run, beside the preprocessing of the public pool."""
+
+    teacher: Any
+    teachers_per_hospital: int
+    n_classes: int
+    seed: int
+    device: str = "cpu"
+    mechanism: Any = None  # trust=local: what the hospital randomizes its answers with
+    simulation: Simulation | None = None
+
+    def __post_init__(self) -> None:
+        _check.at_least(1, teachers_per_hospital=self.teachers_per_hospital)
+        _check.at_least(2, n_classes=self.n_classes)
+        _check.at_least(0, seed=self.seed)
+        if self.mechanism is not None and not hasattr(self.mechanism, "randomize"):
+            raise ConfigError(
+                "mechanism must be one that a hospital can apply (laplace, randomized_response), "
+                f"got {self.mechanism.name}"
+            )
+
+    def to_json(self) -> str:
+        """The settings as one JSON object; equal settings give equal text."""
+        return plain.dumps(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote; raises `ConfigError` as `Run.from_json` does."""
+        return plain.loads(cls, text)
