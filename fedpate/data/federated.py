@@ -1,0 +1,93 @@
+"""A simulated federation's data: one data set, split, and dealt to hospitals, from one seed.
+
+Only simulations come here. A real hospital loads its own source and deals its own patients with
+`fedpate.data.dealing.patient_shards`; nobody holds what this module holds.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from fedpate import rng
+from fedpate.data.dataset import Dataset, Source
+from fedpate.data.dealing import Partition, deal, hospital_count
+from fedpate.data.partition import Partitioner
+from fedpate.data.preprocessing import Preprocessing
+from fedpate.data.sources import load_cached
+from fedpate.data.splits import Split, split
+from fedpate.records import Ints, LabelledData, QueryBatch
+
+
+@dataclass(frozen=True, eq=False)
+class Federated:
+    """Who holds what."""
+
+    dataset: Dataset
+    split: Split
+    partition: Partition  # of split.private_rows
+
+    def shards(self, hospital: int) -> list[LabelledData]:
+        """One hospital's records, one entry for each of its teachers."""
+        rows = self.split.private_rows
+        return [self.dataset.take(rows[shard]) for shard in self.partition.shards(hospital)]
+
+    def private(self) -> LabelledData:
+        """Everybody's records: for baselines that no deployment could compute."""
+        return self.dataset.take(self.split.private_rows)
+
+    def pool(self) -> QueryBatch:
+        """The coordinator's unlabeled records; a query's id is its place in the pool."""
+        rows = self.split.pool_rows
+        return QueryBatch(np.arange(len(rows), dtype=np.int64), self.dataset.features[rows])
+
+    def pool_labels(self) -> Ints:
+        """True labels of the pool: only to score released labels in a simulation."""
+        return self.dataset.labels[self.split.pool_rows]
+
+    def test(self) -> LabelledData:
+        """What the student is scored on."""
+        return self.dataset.take(self.split.test_rows)
+
+    def preprocessing(self) -> Preprocessing:
+        """Fitted on the public pool only."""
+        return Preprocessing.fit(
+            self.dataset.features[self.split.pool_rows],
+            missing_allowed=self.dataset.missing_allowed,
+            full_scale=self.dataset.full_scale,
+        )
+
+
+@lru_cache(maxsize=2)
+def federate(
+    source: Source,
+    partitioner: Partitioner,
+    hospitals: int | None,
+    shards_per_hospital: int,
+    seed: int,
+) -> Federated:
+    """Load, split and deal; computed once per process and settings.
+
+    Args:
+      source: the run's `data`.
+      partitioner: the run's `partition`.
+      hospitals: the setting; None takes the hospitals of the data (`partition=natural` only).
+      shards_per_hospital: `teachers_per_hospital`.
+      seed: the run's seed.
+
+    Raises:
+      ConfigError, DataError: what `Source.load`, `split` and `deal` raise.
+    """
+    dataset = load_cached(source)
+    parts = split(dataset, source, rng.stream(seed, "split"))
+    rows = parts.private_rows
+    partition = deal(
+        partitioner,
+        dataset.labels[rows],
+        dataset.patients[rows],
+        None if dataset.hospitals is None else dataset.hospitals[rows],
+        hospital_count(partitioner, hospitals, len(dataset.hospital_names)),
+        shards_per_hospital,
+        rng.stream(seed, "partition"),
+    )
+    return Federated(dataset, parts, partition)
