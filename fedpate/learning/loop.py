@@ -1,0 +1,59 @@
+"""The plain training loop: one model, one batch at a time. The readable twin of `ensemble`.
+
+`ensemble` does the same arithmetic for many models at once and is what runs; tests hold the two
+together. Models that cannot be stacked are trained here.
+"""
+
+import torch
+from torch.nn import functional
+
+from fedpate.learning.fitted import Params
+from fedpate.learning.images import shifted
+from fedpate.learning.nets import Net, Weights
+from fedpate.learning.schedule import Schedule, Training
+
+
+def train_one(
+    net: Net,
+    weights: Weights,
+    features: torch.Tensor,
+    labels: torch.Tensor,
+    schedule: Schedule,
+    training: Training,
+    device: str = "cpu",
+) -> Params:
+    """Minimize the mean cross-entropy of each batch with AdamW.
+
+    Args:
+      net: the architecture.
+      weights: where training starts.
+      features: (n_records, ...) float32, already preprocessed.
+      labels: (n_records,) int64.
+      schedule: which records are in which batch, and how their images are shifted.
+      training: learning rate and weight decay.
+      device: where to train.
+
+    Returns:
+      The trained parameters, on the CPU.
+    """
+    module = net.module()
+    start = {name: torch.from_numpy(value.copy()) for name, value in weights.items()}
+    module.load_state_dict(start, assign=True)
+    module.requires_grad_().to(device)
+    features = features.reshape(net.batch_shape(len(features))).to(device)
+    labels = labels.to(device)
+    optimizer = torch.optim.AdamW(
+        module.parameters(), lr=0.0, weight_decay=training.weight_decay, fused=True
+    )
+    for step, rows in enumerate(torch.from_numpy(schedule.rows).to(device)):
+        chosen = rows[rows >= 0]
+        batch = features[chosen]
+        if schedule.shifts is not None:
+            shifts = torch.from_numpy(schedule.shifts[step]).to(device)
+            batch = shifted(batch, shifts[: len(chosen)])
+        optimizer.param_groups[0]["lr"] = training.rate(step, schedule.steps)
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(module(batch), labels[chosen])
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return {name: value.detach().cpu() for name, value in module.state_dict().items()}

@@ -1,0 +1,49 @@
+"""How good a model's answers are, against true labels that only a simulation has."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+from fedpate.records import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One model on one test set; each number is in [0, 1]."""
+
+    accuracy: float
+    balanced_accuracy: float  # mean over the classes present of each one's recall
+    auc: float | None  # two classes only, and both must be present
+
+    @classmethod
+    def of(cls, probabilities: Floats, labels: Ints) -> "Scores":
+        """Score (n, n_classes) probabilities against (n,) labels; the arg max is the answer."""
+        answers = probabilities.argmax(axis=1)
+        return cls(
+            accuracy(answers, labels),
+            balanced_accuracy(answers, labels),
+            auc(probabilities, labels),
+        )
+
+
+def accuracy(answers: Ints, labels: Ints) -> float:
+    """Share of equal labels; NaN for no records."""
+    return float((answers == labels).mean()) if len(labels) else float("nan")
+
+
+def balanced_accuracy(answers: Ints, labels: Ints) -> float:
+    """Recall of each class that occurs in `labels`, averaged; NaN for no records."""
+    if not len(labels):
+        return float("nan")
+    with warnings.catch_warnings():  # an answer that is nobody's true label is simply wrong
+        warnings.filterwarnings("ignore", "y_pred contains classes not in y_true")
+        return float(balanced_accuracy_score(labels, answers))
+
+
+def auc(probabilities: Floats, labels: Ints) -> float | None:
+    """Area under the ROC curve of class 1; None unless there are two classes, both present."""
+    if probabilities.shape[1] != 2 or len(np.unique(labels)) != 2:
+        return None
+    return float(roc_auc_score(labels, probabilities[:, 1]))

@@ -1,0 +1,201 @@
+"""What the coordinator may train on a release: the closed list `STUDENTS`.
+
+A student sees released labels and the coordinator's own pool, never a vote and never the test set.
+A registered class is the schema of the group `student`: its fields are the settings that a user
+types. Importing this module is cheap: torch and scikit-learn are imported when something trains.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+
+from fedpate import _check, rng
+from fedpate.data.preprocessing import Preprocessing
+from fedpate.errors import NothingReleased, PredictionError
+from fedpate.learning.schedule import Training
+from fedpate.learning.teachers import (
+    SKLEARN_MODELS,
+    Progress,
+    check_convolutions,
+    check_widths,
+)
+from fedpate.records import LabelledData, QueryBatch, Release
+
+if TYPE_CHECKING:
+    from fedpate.learning.fitted_student import FittedStudent
+    from fedpate.learning.nets import Net
+
+
+@runtime_checkable
+class Student(Protocol):
+    """Settings of one kind of student."""
+
+    name: ClassVar[str]
+
+    def fit(
+        self,
+        pool: QueryBatch,
+        release: Release,
+        n_classes: int,
+        preprocessing: Preprocessing,
+        seed: int,
+        *,
+        device: str = "cpu",
+        progress: Progress | None = None,
+    ) -> "FittedStudent":
+        """Learn from a release.
+
+        Args:
+          pool: the coordinator's unlabeled records; holds every released query.
+          release: the labels; queries without an answer are left out.
+          n_classes: number of classes of the federation.
+          preprocessing: fitted on the pool.
+          seed: the run's; the student takes its own stream of it.
+          device: a torch device; scikit-learn ignores it.
+          progress: called with the number of networks trained since the last call.
+
+        Raises:
+          NothingReleased: no query was answered.
+          PredictionError: a released query that the pool does not have.
+        """
+
+
+@dataclass(frozen=True)
+class TorchStudent:
+    """Small networks trained on the released labels; their probabilities are averaged.
+
+    Convolutions for images, dense layers only for tables.
+    """
+
+    name: ClassVar[str] = "torch"
+    members: int = 1  # networks that differ in their initial weights and batch order
+    channels: tuple[int, ...] = (16, 32)  # of each convolution, for images
+    kernel: int = 3
+    hidden: tuple[int, ...] = (64,)
+    epochs: int = 30
+    min_steps: int = 300
+    max_steps: int = 3000
+    batch_size: int = 32
+    learning_rate: float = 0.003
+    weight_decay: float = 0.01
+    max_shift: int = 2  # pixels by which a training image is moved at random; 0: not at all
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(self.channels))
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        _check.at_least(1, **{"student.members": self.members})
+        check_convolutions("student", self.channels, self.kernel)
+        check_widths("student.hidden", self.hidden)
+        Training.of(self).check("student")
+
+    def net(self, record_shape: tuple[int, ...], n_classes: int) -> "Net":
+        """A cnn for images, an mlp for rows."""
+        from fedpate.learning import nets
+
+        if len(record_shape) == 1:
+            return nets.mlp(record_shape, self.hidden, n_classes)
+        return nets.cnn(record_shape, self.channels, self.kernel, self.hidden, n_classes)
+
+    def fit(
+        self,
+        pool: QueryBatch,
+        release: Release,
+        n_classes: int,
+        preprocessing: Preprocessing,
+        seed: int,
+        *,
+        device: str = "cpu",
+        progress: Progress | None = None,
+    ) -> "FittedStudent":
+        """Supervised training of each member."""
+        from fedpate.learning import fitted_student, torch_teachers
+
+        answered = answered_records(pool, release, n_classes)
+        if is_constant(answered):
+            return fitted_student.ConstantStudent(int(answered.labels[0]), n_classes)
+        members = torch_teachers.fit_all(
+            self.net,
+            Training.of(self),
+            [answered] * self.members,
+            preprocessing,
+            [rng.stream_seed(seed, "student", member) for member in range(self.members)],
+            device,
+            progress or (lambda _: None),
+        )
+        return fitted_student.NetStudent(members)
+
+
+@dataclass(frozen=True)
+class SklearnStudent:
+    """A scikit-learn classifier from the teachers' closed list."""
+
+    name: ClassVar[str] = "sklearn"
+    model: str = "logistic_regression"
+
+    def __post_init__(self) -> None:
+        _check.one_of(SKLEARN_MODELS, **{"student.model": self.model})
+
+    def fit(
+        self,
+        pool: QueryBatch,
+        release: Release,
+        n_classes: int,
+        preprocessing: Preprocessing,
+        seed: int,
+        *,
+        device: str = "cpu",  # noqa: ARG002 - scikit-learn runs on the CPU
+        progress: Progress | None = None,
+    ) -> "FittedStudent":
+        """Fit on the answered queries."""
+        from fedpate.learning import fitted_student
+
+        answered = answered_records(pool, release, n_classes)
+        if is_constant(answered):
+            return fitted_student.ConstantStudent(int(answered.labels[0]), n_classes)
+        own_seed = rng.stream_seed(seed, "student")
+        student = fitted_student.ClassifierStudent.fit(
+            self.model, answered, preprocessing, own_seed
+        )
+        if progress is not None:
+            progress(1)
+        return student
+
+
+STUDENTS: dict[str, type[Any]] = {cls.name: cls for cls in (TorchStudent, SklearnStudent)}
+
+
+def answered_records(pool: QueryBatch, release: Release, n_classes: int) -> LabelledData:
+    """The pool's records that have a released label, in the order of the release.
+
+    Raises:
+      NothingReleased: no query was answered.
+      PredictionError: a released query that the pool does not have.
+    """
+    answered = release.answered
+    if not answered.any():
+        raise NothingReleased(
+            f"a student needs at least one label, none of {len(answered)} queries was answered"
+        )
+    order = np.argsort(pool.query_ids)
+    place = np.searchsorted(pool.query_ids, release.query_ids[answered], sorter=order)
+    rows = order[np.minimum(place, len(order) - 1)]
+    missing = pool.query_ids[rows] != release.query_ids[answered]
+    if missing.any():
+        raise PredictionError(
+            f"every released query must be in the pool, {missing.sum()} of {len(missing)} are not"
+        )
+    return LabelledData(pool.features[rows], release.labels[answered], n_classes)
+
+
+def is_constant(answered: LabelledData) -> bool:
+    """Whether all labels are one class; warns, since accuracy may hide it."""
+    constant = len(np.unique(answered.labels)) == 1
+    if constant:
+        warnings.warn(
+            f"all {len(answered)} released labels are one class: the student is constant",
+            UserWarning,
+            stacklevel=3,
+        )
+    return constant

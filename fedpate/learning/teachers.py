@@ -1,0 +1,222 @@
+"""What a hospital may train: the closed list `TEACHERS`, and `train_teachers`.
+
+A registered class is the schema of the group `teacher`: its fields are the settings that a user
+types. Importing this module is cheap: torch and scikit-learn are imported when something trains.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+
+from fedpate import _check, rng
+from fedpate.data.preprocessing import Preprocessing
+from fedpate.errors import ConfigError, DataError
+from fedpate.learning.schedule import Training
+from fedpate.records import LabelledData
+
+if TYPE_CHECKING:
+    from fedpate.learning.fitted import FittedTeacher
+    from fedpate.learning.nets import Net
+
+Progress = Callable[[int], None]  # called with the number of teachers done since the last call
+
+SKLEARN_MODELS = (
+    "gaussian_nb",
+    "hist_gradient_boosting",
+    "knn",
+    "logistic_regression",
+    "random_forest",
+    "svc",
+)
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """Settings of one kind of teacher."""
+
+    name: ClassVar[str]
+
+    def fit_all(
+        self,
+        shards: Sequence[LabelledData],
+        preprocessing: Preprocessing,
+        seeds: Sequence[int],
+        device: str,
+        progress: Progress,
+    ) -> "Sequence[FittedTeacher]":
+        """One teacher per shard of two classes or more; its randomness is its seed's alone."""
+
+
+def _fit_torch(
+    teacher: "Mlp | Cnn",
+    shards: Sequence[LabelledData],
+    preprocessing: Preprocessing,
+    seeds: Sequence[int],
+    device: str,
+    progress: Progress,
+) -> "Sequence[FittedTeacher]":
+    from fedpate.learning import torch_teachers
+
+    return torch_teachers.fit_all(
+        teacher.net, Training.of(teacher), shards, preprocessing, seeds, device, progress
+    )
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """A small fully connected network; for tables, and for images taken as rows."""
+
+    name: ClassVar[str] = "mlp"
+    hidden: tuple[int, ...] = (64,)  # widths of the hidden layers; empty: logistic regression
+    epochs: int = 30
+    min_steps: int = 100  # a shard of ten records still trains for so many batches
+    max_steps: int = 3000  # and a pooled data set for no more than so many
+    batch_size: int = 32
+    learning_rate: float = 0.003
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        check_widths("teacher.hidden", self.hidden)
+        Training.of(self).check("teacher")
+
+    def net(self, record_shape: tuple[int, ...], n_classes: int) -> "Net":
+        """The architecture for preprocessed records of this shape."""
+        from fedpate.learning import nets
+
+        return nets.mlp(record_shape, self.hidden, n_classes)
+
+    fit_all = _fit_torch
+
+
+@dataclass(frozen=True)
+class Cnn:
+    """A small convolutional network whose size follows the image's."""
+
+    name: ClassVar[str] = "cnn"
+    channels: tuple[int, ...] = (16, 32)  # of each convolution; each halves the image
+    kernel: int = 3  # rows = columns of a convolution, odd
+    hidden: tuple[int, ...] = (64,)  # widths of the dense layers before the classes
+    epochs: int = 30
+    min_steps: int = 100
+    max_steps: int = 3000
+    batch_size: int = 32
+    learning_rate: float = 0.003
+    weight_decay: float = 0.01
+    max_shift: int = 2  # pixels by which a training image is moved at random; 0: not at all
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(self.channels))
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        check_convolutions("teacher", self.channels, self.kernel)
+        check_widths("teacher.hidden", self.hidden)
+        Training.of(self).check("teacher")
+
+    def net(self, record_shape: tuple[int, ...], n_classes: int) -> "Net":
+        """The architecture for images of this shape; `ConfigError` for tables."""
+        from fedpate.learning import nets
+
+        return nets.cnn(record_shape, self.channels, self.kernel, self.hidden, n_classes)
+
+    fit_all = _fit_torch
+
+
+@dataclass(frozen=True)
+class SklearnTeacher:
+    """A scikit-learn classifier from a closed list."""
+
+    name: ClassVar[str] = "sklearn"
+    model: str = "logistic_regression"
+
+    def __post_init__(self) -> None:
+        _check.one_of(SKLEARN_MODELS, **{"teacher.model": self.model})
+
+    def fit_all(
+        self,
+        shards: Sequence[LabelledData],
+        preprocessing: Preprocessing,
+        seeds: Sequence[int],
+        device: str,  # noqa: ARG002 - scikit-learn runs on the CPU
+        progress: Progress,
+    ) -> "Sequence[FittedTeacher]":
+        """One shard after the other."""
+        from fedpate.learning import sklearn_teachers
+
+        return sklearn_teachers.fit_all(self.model, shards, preprocessing, seeds, progress)
+
+
+TEACHERS: dict[str, type[Any]] = {cls.name: cls for cls in (Mlp, Cnn, SklearnTeacher)}
+
+
+def teacher_seed(seed: int, hospital: int | str, shard: int) -> int:
+    """Where one teacher's weights and batch order come from, in every engine and grouping."""
+    return rng.stream_seed(seed, "teacher", hospital, shard)
+
+
+def train_teachers(
+    teacher: Teacher,
+    shards: Sequence[LabelledData],
+    preprocessing: Preprocessing,
+    seeds: Sequence[int],
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> "list[FittedTeacher]":
+    """Train one teacher per shard.
+
+    A shard with one class gives a `ConstantTeacher`: nothing else can be learned from it.
+
+    Args:
+      teacher: settings, an instance of a class in `TEACHERS`.
+      shards: the records of each teacher, at least one each; all with the same `n_classes`.
+      preprocessing: fitted on public records; every teacher applies it to what it is asked.
+      seeds: one per shard, from `teacher_seed`. The same seed and shard give the same teacher
+        whatever else is trained beside it.
+      device: a torch device; scikit-learn ignores it.
+      progress: called with the number of teachers done since the last call.
+
+    Returns:
+      The fitted teachers in the order of `shards`.
+
+    Raises:
+      ConfigError: the teacher does not fit the data, such as a cnn on tables.
+      DataError: a shard without records.
+    """
+    from fedpate.learning.fitted import ConstantTeacher
+
+    if any(len(shard) == 0 for shard in shards):
+        raise DataError("every teacher needs at least one record, a shard has none")
+    done = progress or (lambda _: None)
+    constant = [len(np.unique(shard.labels)) == 1 for shard in shards]
+    learned = iter(
+        teacher.fit_all(
+            [shard for shard, is_constant in zip(shards, constant, strict=True) if not is_constant],
+            preprocessing,
+            [seed for seed, is_constant in zip(seeds, constant, strict=True) if not is_constant],
+            device,
+            done,
+        )
+    )
+    done(sum(constant))
+    return [
+        ConstantTeacher(int(shard.labels[0]), shard.n_classes) if is_constant else next(learned)
+        for shard, is_constant in zip(shards, constant, strict=True)
+    ]
+
+
+def check_widths(name: str, widths: Sequence[int]) -> None:
+    """Every width is a whole number >= 1; `ConfigError` names the setting."""
+    for width in widths:
+        _check.at_least(1, **{name: width})
+
+
+def check_convolutions(group: str, channels: Sequence[int], kernel: int) -> None:
+    """At least one convolution, with an odd kernel; `ConfigError` names the setting."""
+    check_widths(f"{group}.channels", channels)
+    if not channels:
+        raise ConfigError(f"{group}.channels must name at least one convolution, got none")
+    _check.at_least(1, **{f"{group}.kernel": kernel})
+    if kernel % 2 == 0:
+        raise ConfigError(f"{group}.kernel must be odd, got {kernel}")
