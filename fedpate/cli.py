@@ -1,0 +1,112 @@
+"""The command line: a table of verbs; a verb's module is imported when it is asked for.
+
+Exit codes: 0 done; 2 bad input, told in one line; 3 a budget or a quorum stopped the run and
+nothing was released; 1 a bug, with its traceback; 130 Ctrl-C, 143 SIGTERM, both after tidying up.
+"""
+
+import difflib
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from fedpate import __version__
+from fedpate.errors import FedPateError
+
+VERBS = {
+    "simulate": "a simulated federation of hospitals on this machine, end to end",
+    "plan": "before any training: which mechanism, noise and number of labels are worth having",
+    "account": "what releasing labels from a file of votes costs in privacy",
+    "ledger": "what was spent and on what; whether the record was tampered with",
+    "audit": "measure a lower bound on epsilon and hold it against the claim",
+    "sensitivity": "remove each record or teacher in turn and see what an answer owes to it",
+    "report": "write report.html for finished runs",
+}
+
+# Before Flower, Ray or Hydra are imported: nothing is reported to anybody, nothing is installed at
+# run time, and failures come to us as exceptions, to be told in one line.
+ENVIRONMENT = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "HYDRA_FULL_ERROR": "1",
+}
+
+HELP = f"""\
+fedpate {__version__}: PATE as a federation. Hospitals vote, only noisy labels leave, and the
+privacy price is stated.
+
+usage: fedpate VERB [SETTING=VALUE ...] [--json] [--help]
+
+{{verbs}}
+
+First steps:
+  fedpate simulate                                  ten hospitals on data that ships with it
+  fedpate simulate hospitals=20 mechanism=laplace mechanism.noise_scale=20
+  fedpate simulate --help                           what can be set, with examples
+
+Smaller epsilon = more noise = more privacy; it never appears without its unit (patient, hospital)
+and delta."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; `argv` is the command line without the program's name."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        say(HELP.format(verbs="\n".join(f"  {verb:<12} {does}" for verb, does in VERBS.items())))
+        return 0
+    if args[0] in ("-V", "--version"):
+        say(f"fedpate {__version__}")
+        return 0
+    verb, rest = args[0], args[1:]
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(VERBS)}"
+        complain(f"fedpate: {verb!r} is not a verb; {hint}")
+        return 2
+    return run_verb(verb, rest)
+
+
+def run_verb(verb: str, args: Sequence[str]) -> int:
+    """Run a known verb and turn what stops it into an exit code."""
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    module = importlib.import_module(f"fedpate.commands.{verb}")
+    if "-h" in args or "--help" in args:
+        say(module.HELP)
+        return 0
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        code = int(module.main(list(args)))
+        sys.stdout.flush()
+    except FedPateError as error:
+        complain(f"fedpate {verb}: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        complain(f"fedpate {verb}: interrupted")
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # `fedpate ... | head`: nobody is reading any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return code
+
+
+def say(text: str) -> None:
+    """One block of text for the user."""
+    sys.stdout.write(f"{text}\n")
+
+
+def complain(text: str) -> None:
+    """One line about what stopped us, on stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+def _end(signum: int, _frame: FrameType | None) -> None:
+    """SIGTERM as an exception: what has to be tidied up is."""
+    raise SystemExit(128 + signum)

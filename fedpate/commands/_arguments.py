@@ -1,0 +1,58 @@
+"""Arguments of verbs: refusals in one line, with a suggestion, raised as `ConfigError`."""
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from typing import NoReturn
+
+from fedpate.errors import ConfigError
+
+# Hydra's own flags that `fedpate simulate` hands on.
+HYDRA_FLAGS = ("-m", "--multirun", "--resolve", "--run", "-r")
+HYDRA_OPTIONS = (
+    *("-c", "--cfg", "-p", "--package", "-i", "--info", "-cd", "--config-dir"),
+    *("-cn", "--config-name", "--experimental-rerun"),
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """`argparse` that raises instead of printing its usage, and that suggests a near option."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse in one line."""
+        raise ConfigError(message)
+
+    def read(self, args: Sequence[str]) -> argparse.Namespace:
+        """Parse all of `args`.
+
+        Raises:
+          ConfigError: an unknown option, a missing or a wrong argument.
+        """
+        namespace, unknown = self.parse_known_args(list(args))
+        if unknown:
+            known = [text for action in self._actions for text in action.option_strings]
+            raise unknown_option(unknown[0], known)
+        return namespace
+
+
+def unknown_option(word: str, known: Sequence[str]) -> ConfigError:
+    """An option that is not there, and the one that may have been meant."""
+    near = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+    return ConfigError(f"{word} is not an option" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+def take_flag(args: Sequence[str], flag: str) -> tuple[bool, list[str]]:
+    """Whether `flag` is there, and the other arguments."""
+    return flag in args, [arg for arg in args if arg != flag]
+
+
+def require_hydra(args: Sequence[str]) -> None:
+    """Refuse options that Hydra does not have: its own refusal is a page of usage.
+
+    Raises:
+      ConfigError: an unknown option.
+    """
+    known = (*HYDRA_FLAGS, *HYDRA_OPTIONS, "--json", "--help")
+    for arg in args:
+        if arg.startswith("-") and arg.partition("=")[0] not in known:
+            raise unknown_option(arg, known)
