@@ -6,13 +6,20 @@ A new source is one module with a frozen dataclass (`fedpate.data.dataset.Source
 from functools import lru_cache
 
 from fedpate.data.dataset import Dataset, Source
+from fedpate.data.heart import HeartDisease
 from fedpate.data.sklearn_sources import BreastCancer, Digits
+from fedpate.data.tables import Csv
+from fedpate.data.vision import FashionMnist, Mnist
 
 SOURCES: dict[str, type[Source]] = {
     source.name: source
     for source in (
         BreastCancer,
         Digits,
+        Mnist,
+        FashionMnist,
+        HeartDisease,
+        Csv,
     )
 }
 

@@ -63,8 +63,8 @@ def split(dataset: Dataset, settings: Source, rng: np.random.Generator) -> Split
     """Cut a data set in three by patient.
 
     A random split takes ceil(fraction * patients) patients for the pool and for the test set. A
-    patient's stratum is the label of the first record; each stratum is represented in proportion,
-    to within one patient.
+    patient's stratum is the label of the first record; each part holds each stratum in proportion,
+    to within two patients.
 
     Raises:
       DataError: too few patients for three parts, or a source's own split shares a patient.
@@ -103,7 +103,7 @@ def _stratified_order(labels: Ints, rng: np.random.Generator) -> Ints:
     """A random order of patients in which every prefix holds each label in proportion.
 
     Patient r of the n in a stratum, in random order, is placed at (r + U) / n with one uniform U
-    per stratum: systematic sampling, so any slice is unbiased and within one patient of exact.
+    per stratum: systematic sampling, so a stratum of any size has its fair chance of every part.
     """
     shuffled = rng.permutation(len(labels))
     shuffled = shuffled[np.argsort(labels[shuffled], kind="stable")]  # random inside each label

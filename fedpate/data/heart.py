@@ -1,0 +1,91 @@
+"""UCI Heart Disease: 920 patients of four real hospitals (Janosi, Steinbrunn, Pfisterer, Detrano).
+
+`data.root` holds `heart-disease/processed.{cleveland,hungarian,switzerland,va}.data` as UCI ships
+them (CC BY 4.0). One line is one patient: 13 features, of which "?" was not measured, and `num`,
+the number of narrowed vessels; the label is num > 0.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from fedpate.data.dataset import Dataset
+from fedpate.data.files import is_file
+from fedpate.data.splits import check_fractions
+from fedpate.errors import DataError
+from fedpate.records import Floats
+
+FILES = {
+    "Cleveland": "processed.cleveland.data",
+    "Hungary": "processed.hungarian.data",
+    "Switzerland": "processed.switzerland.data",
+    "VA Long Beach": "processed.va.data",
+}
+N_FEATURES = 13
+NEVER_ZERO = (3, 4)  # trestbps (mm Hg) and chol (mg/dl)
+
+
+@dataclass(frozen=True)
+class HeartDisease:
+    """Four hospitals with 303, 294, 123 and 200 patients; 13 features, two classes."""
+
+    name: ClassVar[str] = "heart_disease"
+    root: str = "data"
+    pool_fraction: float = 0.2
+    test_fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_fractions(self.pool_fraction, self.test_fraction)
+
+    def load(self) -> Dataset:
+        """All four hospitals, in the order of `FILES`; NaN stands for "not measured"."""
+        folder = Path(self.root).expanduser() / "heart-disease"
+        missing = [file for file in FILES.values() if not is_file(folder / file)]
+        if missing:
+            raise DataError(
+                f"data.root={self.root} must hold heart-disease/ with {', '.join(missing)} "
+                "(UCI Heart Disease)"
+            )
+        tables = [_read(folder / file) for file in FILES.values()]
+        records = np.concatenate(tables)
+        features = records[:, :N_FEATURES].astype(np.float32)
+        for column in NEVER_ZERO:  # Switzerland and VA write 0 where nothing was measured
+            features[features[:, column] == 0, column] = np.nan
+        return Dataset(
+            name=self.name,
+            features=features,
+            labels=(records[:, N_FEATURES] > 0).astype(np.int64),
+            class_names=("healthy", "diseased"),
+            patients=np.arange(len(records), dtype=np.int64),
+            hospitals=np.repeat(np.arange(len(tables)), [len(table) for table in tables]),
+            hospital_names=tuple(FILES),
+            missing_allowed=True,
+        )
+
+
+def _read(path: Path) -> Floats:
+    """(n_patients, 14) with NaN for "?"."""
+    rows = []
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeError):
+        raise DataError(f"data.root: {path.name} cannot be read as text") from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = [math.nan if cell.strip() == "?" else float(cell) for cell in line.split(",")]
+        except ValueError:
+            row = []
+        if len(row) != N_FEATURES + 1 or any(map(math.isinf, row)) or math.isnan(row[-1]):
+            raise DataError(
+                f"data.root: line {number} of {path.name} must be {N_FEATURES} numbers or '?' "
+                "and a label"
+            )
+        rows.append(row)
+    if not rows:
+        raise DataError(f"data.root: {path.name} must hold records, it is empty")
+    return np.array(rows)
