@@ -131,6 +131,7 @@ class Votes:
         if not answers:
             raise PredictionError("a tally needs at least one answer, got 0")
         first = answers[0]
+        counts = first.votes.copy()
         for answer in answers[1:]:
             if answer.votes.shape != first.votes.shape:
                 raise PredictionError(
@@ -138,7 +139,7 @@ class Votes:
                 )
             if not np.array_equal(answer.query_ids, first.query_ids):
                 raise PredictionError("all answers must be to the same query_ids in the same order")
-        counts = np.sum([answer.votes for answer in answers], axis=0, dtype=np.int64)
+            counts += answer.votes
         return cls(first.query_ids, counts, sum(answer.n_teachers for answer in answers))
 
 
@@ -159,4 +160,4 @@ class Release:
     @property
     def answered(self) -> npt.NDArray[np.bool_]:
         """(n_queries,) which queries have a label."""
-        return self.labels != NO_ANSWER
+        return np.not_equal(self.labels, NO_ANSWER)
