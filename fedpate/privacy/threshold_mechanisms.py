@@ -29,9 +29,7 @@ from fedpate.privacy.laws import check_scale
 from fedpate.privacy.noise import Entropy, Gaussian, draw, noisy_threshold
 from fedpate.records import NO_ANSWER, Floats, Ints, Release, Votes
 
-# Scores n_j - M p_j are rounded to multiples of this: exact in float64, so a moved vote moves
-# their maximum by at most 1, not by 1 + rounding error.
-SCORE_STEP = 2.0**-20
+EXPECTED_STEP = 2.0**-20  # votes
 
 
 def _check_thresholds(noise: float | None, threshold: float | None, bit: float | None) -> None:
@@ -49,6 +47,17 @@ def _passes(statistic: Floats | Ints, threshold: float, scale: float, entropy: E
         drawn = draw(Gaussian(scale), statistic[rows].shape, entropy)
         passed[rows] = noisy_threshold(statistic[rows], threshold, drawn)
     return passed
+
+
+def disagreement(votes: Votes, student: Floats) -> Floats:
+    """(n_queries,) max_j (n_j - M p_j): by how many votes the teachers outvote the student.
+
+    M p_j is rounded to multiples of 2^-20 first. Then float64 holds every score exactly, and a
+    moved vote moves the largest by at most 1, not by 1 + rounding error.
+    """
+    expected = np.rint(votes.n_teachers * student / EXPECTED_STEP) * EXPECTED_STEP
+    largest: Floats = (votes.counts - expected).max(axis=1)
+    return largest
 
 
 @dataclass(frozen=True)
@@ -126,8 +135,7 @@ class InteractiveMax:
           PredictionError: `student` is not one probability vector per query.
         """
         predicted = _probabilities(student, votes.counts.shape)
-        expected = np.rint(votes.n_teachers * predicted / SCORE_STEP) * SCORE_STEP
-        answered = _gated(self, votes, (votes.counts - expected).max(axis=1), entropy)
+        answered = _gated(self, votes, disagreement(votes, predicted), entropy)
         confident = predicted.max(axis=1) > required(**{"mechanism.confidence": self.confidence})
         reinforced = np.where(confident, predicted.argmax(axis=1), NO_ANSWER)
         labels = np.where(answered.answered, answered.labels, reinforced)
