@@ -14,6 +14,7 @@ Locks and WAL need a local disk; network file systems (NFS) are not supported.
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -67,7 +68,7 @@ class ChainFile:
             # nobody else can be writing either.
             mode = "ro" if os.access(path.parent, os.W_OK) else "ro&immutable=1"
             self = cls(path, mode, form)
-            with self._closed_on_error():
+            with self._closed_on_error(), self.reading():
                 if form.is_new(self.db, path):
                     raise LedgerError(f"{path} is an empty file, not a {form.title}")
         return self
@@ -96,8 +97,8 @@ class ChainFile:
 
     def append(self, kind: str, fields: Mapping[str, Any]) -> Entry:
         """Add one entry; inside `writing()` only, and durable when that is left."""
-        time = datetime.now(UTC).isoformat(timespec="microseconds")
-        entry = link(self.head(), time, kind, json.dumps(fields, sort_keys=True))
+        now = datetime.now(UTC).isoformat(timespec="microseconds")
+        entry = link(self.head(), now, kind, json.dumps(fields, sort_keys=True))
         row = (entry.seq, entry.time, entry.kind, entry.body, entry.previous, entry.hash)
         self.db.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)", row)
         self.db.execute("UPDATE head SET count = ?, hash = ?", (entry.seq, entry.hash))
@@ -150,9 +151,9 @@ class ChainFile:
         return Verification(head, tuple(problems))
 
     def _open(self, owner: str) -> None:
-        self.form.is_new(self.db, self.path)  # refuses before it changes anything about the file
-        (journal,) = self.db.execute("PRAGMA journal_mode = WAL").fetchone()
-        if journal != "wal":
+        with self.reading():
+            self.form.is_new(self.db, self.path)  # refuses before it changes anything
+        if self._set_wal() != "wal":
             raise LedgerError(f"{self.path}: a {self.form.title} needs a local disk (SQLite WAL)")
         self.db.execute("PRAGMA synchronous = FULL")
         with self.writing():
@@ -163,6 +164,20 @@ class ChainFile:
             first = next(iter(self._rows(0)), None)
         if first is None or first.kind != OPENED or first.fields.get("owner") != owner:
             raise LedgerError(f"{self.path} is a {self.form.title} of another owner than {owner!r}")
+
+    def _set_wal(self) -> str:
+        """Switch to a write-ahead log; the mode reached. SQLite's own waiting leaves this out."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                (mode,) = self.db.execute("PRAGMA journal_mode = WAL").fetchone()
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return str(mode)
 
     def _rows(self, after: int) -> list[Entry]:
         columns = "seq, time, kind, body, previous, hash"

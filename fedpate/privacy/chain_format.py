@@ -50,7 +50,7 @@ class ChainFormat:
         db.execute(f"PRAGMA user_version = {self.version}")
 
     def is_new(self, db: sqlite3.Connection, path: Path) -> bool:
-        """Whether nothing was written to the file yet.
+        """Whether nothing was written to the file yet; call inside a transaction.
 
         Raises:
           LedgerError: it is something else than this version of this format.
