@@ -20,7 +20,7 @@ from fedpate.errors import BudgetExceeded
 from fedpate.privacy.events import Event, PureDp, repeated
 from fedpate.privacy.ledger import PrivacyLedger
 
-BATCHES, SIZE = 4, 3
+BATCHES, SIZE = 2, 3
 NO_LIMIT = {"patient": None}
 
 

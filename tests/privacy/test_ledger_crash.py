@@ -103,6 +103,7 @@ def test_a_kill_before_any_statement_loses_no_charge_and_charges_nothing_twice(t
         assert len(printed_labels(folder)) == BATCHES * SIZE
         with opened(folder / "ledger.sqlite") as ledger:
             assert ledger.epsilon("patient", 1e-5) == BATCHES * SIZE
+
     assert kills > 60  # opening, and for each batch the charge, the release and the printing
 
 
@@ -113,7 +114,7 @@ def test_kills_at_random_moments_of_two_at_once_lose_no_charge(tmp_path, nurseri
         folder.mkdir(exist_ok=True)
         round_ += 1
         for nursery in nurseries:
-            nursery.start(folder, kill_after=clock.uniform(0.0, 0.02))
+            nursery.start(folder, kill_after=10 ** clock.uniform(-3, -0.7))
         codes = [nursery.wait() for nursery in nurseries]
         assert {*codes} <= {0, -signal.SIGKILL}
         killed += codes.count(-signal.SIGKILL)
@@ -129,7 +130,7 @@ def test_these_kills_catch_a_coordinator_that_shows_labels_too_early(tmp_path, n
         nurseries[0].wait()
         return is_covered(folder)
 
-    assert not all(survives(kill_at) for kill_at in range(30, 75))
+    assert not all(survives(kill_at) for kill_at in range(30, 90))
 
 
 def test_four_processes_at_once_reach_the_cap_exactly(tmp_path):
