@@ -79,7 +79,11 @@ def run_verb(verb: str, args: Sequence[str]) -> int:
     if "-h" in args or "--help" in args:
         say(module.HELP)
         return 0
-    before = signal.signal(signal.SIGTERM, _end)
+    # SIGINT too: a shell script starts its background jobs deaf to it, and then nothing is tidied up.
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, _end),
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+    }
     try:
         code = int(module.main(list(args)))
         sys.stdout.flush()
@@ -93,7 +97,8 @@ def run_verb(verb: str, args: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return code
 
 

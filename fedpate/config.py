@@ -78,7 +78,8 @@ def explain(error: Exception, name: str, overrides: Sequence[str]) -> ConfigErro
         for group, option in known.hydra.runtime.choices.items()
         if (CONF / group).is_dir()
     }
-    choices.update(text.split("=") for text in chosen)
+    for text in chosen:
+        group, _, choices[group] = text.partition("=")
     settings = OmegaConf.masked_copy(known, [key for key in map(str, known) if key != "hydra"])
     return config_errors.explain(error, config_errors.keys(settings), choices, options)
 
@@ -133,9 +134,12 @@ def settle_noise(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
             "mechanism.noise_scale and privacy.target_epsilon must not both be given, "
             f"got {scale:g} and {target:g}"
         )
-    loser = "privacy.target_epsilon" if scale_typed else "mechanism.noise_scale"
     settled = cfg.copy()
-    OmegaConf.update(settled, loser, None)
+    if scale_typed:
+        settled.privacy.target_epsilon = None
+    elif "threshold_noise_scale" not in cfg.mechanism:
+        settled.mechanism.noise_scale = None
+    # Beside a threshold the scale stays: calibration keeps the ratio of the two.
     return settled
 
 

@@ -1,0 +1,88 @@
+"""Hydra under a verb: run directories, sweeps and `--cfg`, and refusals in our own words."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from fedpate import config
+from fedpate.commands._run_directory import discard_unfinished
+from fedpate.errors import ConfigError, FedPateError
+
+Task = Callable[[DictConfig, list[str], Path], None]  # composed settings, overrides, run directory
+
+log = logging.getLogger(__name__)
+
+
+class Jobs:
+    """Runs a task as Hydra's job function and remembers what was refused.
+
+    A refusal must not travel through Hydra: it would print a page around it, and one refused point
+    would end a whole sweep.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task, self._since = task, time.time() - 1  # file systems round their clocks
+        self.inside = False  # a job has begun and not ended well: what is raised is our own fault
+        self.refused: list[tuple[str, FedPateError]] = []
+
+    def __call__(self, cfg: DictConfig) -> None:
+        """One job."""
+        self.inside = True
+        logging.captureWarnings(capture=True)
+        settings = HydraConfig.get()
+        folder = Path(settings.runtime.output_dir)
+        overrides = list(settings.overrides.task)
+        try:
+            self._task(cfg, overrides, folder)
+        except FedPateError as error:
+            self.refused.append((" ".join(overrides), error))
+            discard_unfinished(folder, self._since)
+        except BaseException:
+            if not discard_unfinished(folder, self._since):
+                log.warning("kept %s, which holds what was paid for", folder)
+            raise
+        self.inside = False
+
+
+def run(verb: str, args: Sequence[str], task: Task) -> list[tuple[str, FedPateError]]:
+    """Compose the settings and run the task, once or for every point of a sweep.
+
+    Returns:
+      What was refused, (overrides, why), in order; empty if every job was done.
+
+    Raises:
+      ConfigError: the settings cannot be composed, or the run directory cannot be written.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here instead of to the terminal
+    level = "WARNING" if sys.stderr.isatty() else "INFO"  # a terminal has a progress bar instead
+    os.environ.setdefault("FEDPATE_CONSOLE_LEVEL", level)
+    sys.argv = [f"fedpate {verb}", *args]
+    config.register()
+    jobs = Jobs(task)
+    start = hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")
+    try:
+        start(jobs.__call__)()
+    except (HydraException, OmegaConfBaseException) as error:
+        if jobs.inside:
+            raise
+        overrides = [arg for arg in args if not arg.startswith("-")]
+        raise config.explain(error, "config", overrides) from error
+    except (OSError, ValueError) as error:  # ValueError: the log file could not be opened
+        if jobs.inside:
+            raise
+        reason = getattr(error.__cause__ or error, "strerror", None) or str(error)
+        place = getattr(error.__cause__ or error, "filename", None)
+        raise ConfigError(
+            f"hydra.run.dir must be a directory that can be written: {reason}"
+            + (f" ({place})" if place else "")
+        ) from error
+    return jobs.refused

@@ -1,0 +1,65 @@
+"""Pictures for the page: inline SVG that follows the page's colours, the same bytes every time."""
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from fedpate.report import text
+from fedpate.report.words import Accuracy
+
+# Colours that cannot occur otherwise stand for the page's own, which differ in the dark.
+_INK, _ACCENT, _FAINT = "#010203", "#010204", "#010205"
+_CSS = {_INK: "currentColor", _ACCENT: "var(--accent)", _FAINT: "var(--faint)"}
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: readable by a screen reader, and small
+    "svg.hashsalt": "fedpate",
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+}
+
+
+def accuracy_bars(rows: Sequence[Accuracy], description: str) -> str:
+    """Horizontal bars, the run's own results in the accent colour.
+
+    Args:
+      rows: from `words.accuracies`; those without a number are left out.
+      description: what a screen reader says.
+    """
+    shown = [row for row in rows if row.accuracy is not None][::-1]
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(6.4, 0.5 + 0.36 * len(shown)), layout="constrained")
+        axes = figure.add_subplot()
+        values = [row.accuracy or 0.0 for row in shown]
+        colors = [_ACCENT if row.ours else _FAINT for row in shown]
+        axes.barh([row.name for row in shown], values, color=colors, height=0.7)
+        for place, value in enumerate(values):
+            axes.text(value + 0.01, place, text.percent(value), va="center")
+        axes.set_xlim(0, 1.13)
+        axes.xaxis.set_visible(False)
+        axes.tick_params(length=0)
+        for side in axes.spines.values():
+            side.set_visible(False)
+        return svg(figure, description)
+
+
+def svg(figure: Figure, description: str) -> str:
+    """One inline `<svg>` element with a label for screen readers and the page's colours."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    drawing = file.getvalue()
+    drawing = drawing[drawing.index("<svg") :]
+    drawing = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r' width="[^"]*pt"| height="[^"]*pt"', "", drawing, count=2)
+    for color, name in _CSS.items():
+        drawing = drawing.replace(color, name)
+    label = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return drawing.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

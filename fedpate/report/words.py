@@ -1,0 +1,153 @@
+"""What a run's numbers mean, in words: shared by the terminal and the page.
+
+Everything is read from summary.json. Epsilon never appears without its unit and delta.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fedpate.report import text
+
+Summary = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """One bar of the comparison."""
+
+    name: str
+    accuracy: float | None
+    note: str
+    ours: bool = False  # the run's own result, not a baseline
+
+
+def mechanism(settings: Mapping[str, Any]) -> str:
+    """`gnmax at noise scale 10`, or the name alone."""
+    if settings["name"] == "none":
+        return "no noise"
+    if settings.get("noise_scale") is None:
+        return str(settings["name"])
+    return f"{settings['name']} at noise scale {text.scale(settings['noise_scale'])}"
+
+
+def accuracies(summary: Summary) -> list[Accuracy]:
+    """The run's results, then the baselines that apply to it."""
+    labels, student, baselines = summary["labels"], summary["student"], summary["baselines"]
+    answered = f"{labels['answered']} of {labels['asked']} queries answered"
+    rows = [
+        Accuracy("released labels", labels["accuracy"], answered, ours=True),
+        Accuracy(
+            "student",
+            student["accuracy"],
+            f"balanced {text.percent(student['balanced_accuracy'])}"
+            + ("" if student["auc"] is None else f", AUC {student['auc']:.3f}"),
+            ours=True,
+        ),
+    ]
+    notes = {
+        "vote_without_noise": ("vote without noise", "the labels that the noise is hiding"),
+        "pooled": ("pooled training", "all records in one place"),
+        "fedavg": ("federated averaging", "no privacy guarantee"),
+        "best_hospital": ("best hospital alone", "trained on its own records"),
+        "mean_hospital": ("mean hospital alone", "trained on its own records"),
+        "majority_class": ("majority class", "always the same answer"),
+    }
+    rows += [
+        Accuracy(name, baselines[key], note)
+        for key, (name, note) in notes.items()
+        if baselines.get(key) is not None
+    ]
+    return rows
+
+
+def one_line(summary: Summary) -> str:
+    """Accuracy and price of one point of a sweep."""
+    privacy = summary["privacy"]
+    prices = ", ".join(
+        f"{unit} epsilon {text.epsilon(privacy[unit]['guaranteed'])}"
+        for unit in ("patient", "hospital")
+    )
+    line = (
+        f"labels {text.percent(summary['labels']['accuracy'])}, "
+        f"student {text.percent(summary['student']['accuracy'])}, "
+        f"{prices} (delta {privacy['delta']:g})"
+    )
+    return f"{line}; {stop}" if (stop := warning(summary)) else line
+
+
+def relation(privacy: Mapping[str, Any]) -> str:
+    """At which delta and under which neighbouring relation, and what smaller means."""
+    how = privacy["relation"].replace("_", "-")
+    return f"delta {privacy['delta']:g}, {how}; smaller epsilon = more private"
+
+
+def warning(summary: Summary) -> str:
+    """What voids the guarantee; empty if nothing does."""
+    if summary["mechanism"]["name"] == "none":
+        return "no noise was added: no privacy, epsilon is infinite"
+    if not summary["mechanism"]["guarantee"]:
+        return "seeded noise: no guarantee (noise_seed is for research only)"
+    return ""
+
+
+def three_sentences(summary: Summary) -> list[str]:
+    """What was done, what came out, what it says about a patient: for a physician."""
+    federation, labels, student = summary["federation"], summary["labels"], summary["student"]
+    teachers = federation["teachers_per_hospital"]
+    models = "one model" if teachers == 1 else f"{teachers} models, each on other patients"
+    done = (
+        f"{federation['hospitals']} simulated hospitals trained {models}, and no record left a "
+        "hospital: only its models' votes on "
+        f"{labels['asked']} public records did."
+    )
+    noise = "" if summary["mechanism"]["name"] == "none" else " after random noise was added"
+    out = f"The most voted class{noise} became the label of {labels['answered']} of these records"
+    if labels["accuracy"] is not None:
+        out += f" ({text.percent(labels['accuracy'])} of the labels are right)"
+    out += "; a new model, trained on these labels alone"
+    if student["accuracy"] is not None:
+        out += f", is right on {text.percent(student['accuracy'])} of records it has never seen"
+    return [done, f"{out}.", _promise(summary)]
+
+
+def _promise(summary: Summary) -> str:
+    if stop := warning(summary):
+        return f"Nothing is promised to any patient: {stop}."
+    privacy = summary["privacy"]
+    return (
+        "Whatever can be concluded from the labels could be concluded almost as well if any one "
+        "patient's records had been different ones: this is epsilon "
+        f"{text.epsilon(privacy['patient']['guaranteed'])} per patient and "
+        f"{text.epsilon(privacy['hospital']['guaranteed'])} per hospital, at delta "
+        f"{privacy['delta']:g}, where smaller is more private."
+    )
+
+
+def assumptions(summary: Summary) -> list[str]:
+    """What the guarantee rests on."""
+    local = summary["federation"]["trust"] == "local"
+    trusted = (
+        "Each hospital adds its own noise before it answers; the coordinator need not be trusted."
+        if local
+        else "The coordinator sees the votes, adds the noise and keeps its ledger: it is trusted."
+    )
+    return [
+        trusted,
+        "All records of one patient are in one shard, so a patient moves one teacher's vote.",
+        "The public records and the test records share no patient with the hospitals' records.",
+        f"The noise is drawn from {summary['mechanism']['noise']}, independent of the seed.",
+        "Every query is charged before its label exists, also one that stays unanswered.",
+    ]
+
+
+def who_saw_what(summary: Summary) -> list[tuple[str, str, str]]:
+    """(who, saw, did not see), by trust setting."""
+    local = summary["federation"]["trust"] == "local"
+    votes = "each hospital's noisy votes" if local else "the votes of each hospital's teachers"
+    hidden = "a record, a model, a vote without noise" if local else "a record, a model"
+    return [
+        ("each hospital", "its own records and models; the public records", "other hospitals'"),
+        ("the coordinator", f"{votes}, the released labels", hidden),
+        ("the student and everybody else", "the released labels, the student", "a vote"),
+    ]
