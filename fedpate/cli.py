@@ -79,7 +79,7 @@ def run_verb(verb: str, args: Sequence[str]) -> int:
     if "-h" in args or "--help" in args:
         say(module.HELP)
         return 0
-    # SIGINT too: a shell script starts its background jobs deaf to it, and then nothing is tidied up.
+    # SIGINT too: a shell starts its background jobs deaf to it, and nothing would be tidied up.
     before = {
         signal.SIGTERM: signal.signal(signal.SIGTERM, _end),
         signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
