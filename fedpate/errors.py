@@ -8,7 +8,8 @@ FedPateError
 ├── EngineError                  Flower's runtime did not start, failed, or went away
 └── NothingReleased              the run stopped on purpose before a label existed
     ├── BudgetExceeded           the next release would pass (epsilon, delta); ledger unchanged
-    └── QuorumError              too few hospitals answered; nothing charged
+    ├── QuorumError              too few hospitals answered; nothing charged
+    └── AuditFailed              a measurement contradicts the guarantee that would be stated
 
 Messages name the setting, the rule and the value; never patient data. `exit_code` is what the
 command line ends with.
@@ -63,6 +64,10 @@ class BudgetExceeded(NothingReleased):
 
     def __reduce__(self) -> tuple[type["BudgetExceeded"], tuple[str, float, float, float]]:
         return type(self), (self.unit, self.would_be, self.budget, self.delta)
+
+
+class AuditFailed(NothingReleased):
+    """A measurement contradicts the guarantee; nothing may be released on its word."""
 
 
 class QuorumError(NothingReleased):

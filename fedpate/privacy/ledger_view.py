@@ -1,5 +1,6 @@
 """A ledger as a bank statement, in plain data: for a table, for JSON, for a person."""
 
+from collections import defaultdict
 from typing import Any
 
 from fedpate.privacy.book import CHARGE, VOID, Book, Charge
@@ -20,17 +21,20 @@ def statement(ledger: PrivacyLedger, delta: float) -> list[dict[str, Any]]:
       (list of {"kind", "count", and the piece's own fields}), `epsilon` (guaranteed, at `delta`,
       after this entry), `budget` (as of that charge, or None) and `left` (or None).
     """
-    book, so_far, rows = ledger.book(), Book(), []
+    book, so_far = ledger.book(), Book()
+    spent: defaultdict[str, Event] = defaultdict(Event)
+    rows = []
     for entry in ledger.entries():
         so_far.add(entry)
         if entry.kind not in (CHARGE, VOID):
             continue
         receipt_id = entry.seq if entry.kind == CHARGE else entry.fields["receipt"]
-        row = _row(entry, receipt_id, book)
         charge = book.charges[receipt_id][1]
+        for unit, event in charge.events.items():
+            spent[unit] = so_far.spent(unit) if entry.kind == VOID else spent[unit] + event
+        row = _row(entry, receipt_id, book)
         row["units"] = {
-            unit: _balance(ledger, charge, unit, so_far.spent(unit), delta)
-            for unit in charge.events
+            unit: _balance(ledger, charge, unit, spent[unit], delta) for unit in charge.events
         }
         rows.append(row)
     return rows
