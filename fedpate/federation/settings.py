@@ -72,6 +72,7 @@ class Run:
     device: str = "cpu"
     votes: str = "labels"
     store: str | None = None  # folder of trained teachers; None: the user's cache folder
+    rounds: int = 4  # mechanism=interactive: releases between which the student is trained
     baselines: bool = True  # simulation only: train the models that the student is compared with
     message_mb: float = 32.0  # bound on the features in one message, so on memory at both ends
     reply_s: float = 3600.0  # how long the coordinator waits for one round of replies
@@ -83,6 +84,7 @@ class Run:
         _check.one_of(ENGINES, engine=self.engine)
         _check.one_of(VOTES, votes=self.votes)
         _check.at_least(1, teachers_per_hospital=self.teachers_per_hospital, queries=self.queries)
+        _check.at_least(1, rounds=self.rounds)
         _check.at_least(0, seed=self.seed)
         _check.positive(message_mb=self.message_mb, reply_s=self.reply_s)
         if self.noise_seed is not None:
@@ -120,20 +122,23 @@ class Run:
             )
 
     def _check_noise(self) -> None:
-        target = self.privacy.target_epsilon
-        tunable = any(f.name == "noise_scale" for f in dataclasses.fields(self.mechanism))
-        if not tunable:
+        target, setting = self.privacy.target_epsilon, noise_setting(self.mechanism)
+        if setting is None:
             if target is not None:
                 raise ConfigError(
-                    "privacy.target_epsilon needs a mechanism with a noise_scale, "
+                    "privacy.target_epsilon needs a mechanism with noise, "
                     f"got mechanism={self.mechanism.name}"
                 )
-        elif self.mechanism.noise_scale is None and target is None:
-            raise ConfigError("mechanism.noise_scale or privacy.target_epsilon must be given")
-        elif self.mechanism.noise_scale is not None and target is not None:
+            return
+        noise = getattr(self.mechanism, setting)
+        if noise is None and target is None:
+            raise ConfigError(f"mechanism.{setting} or privacy.target_epsilon must be given")
+        # A mechanism with two noise scales is calibrated in the proportion that they are given in.
+        proportion = hasattr(self.mechanism, "threshold_noise_scale")
+        if noise is not None and target is not None and not proportion:
             raise ConfigError(
-                "mechanism.noise_scale and privacy.target_epsilon must not both be given, "
-                f"got {self.mechanism.noise_scale} and {target}"
+                f"mechanism.{setting} and privacy.target_epsilon must not both be given, "
+                f"got {noise} and {target}"
             )
 
     def to_json(self) -> str:
@@ -148,6 +153,12 @@ class Run:
           ConfigError: not JSON, an unknown key or name, a wrong type, or a refused value.
         """
         return plain.loads(cls, text)
+
+
+def noise_setting(mechanism: Any) -> str | None:
+    """The field of a mechanism that calibration fills; None: the mechanism has no noise."""
+    names = {item.name for item in dataclasses.fields(mechanism)}
+    return next((name for name in ("noise_scale", "flip_probability") if name in names), None)
 
 
 @dataclass(frozen=True)

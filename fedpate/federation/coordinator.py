@@ -1,0 +1,84 @@
+"""The whole job, on one page.
+
+The order is the guarantee: nobody is bothered before the ledger says that it can be paid, and no
+noise is drawn, so no label exists, before the charge is on the disk. With trust=local the answers
+themselves are what leaves, so the charge comes before the question.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flwr.serverapp import Grid
+
+from fedpate.federation import evaluation, pricing, site
+from fedpate.federation.members import Members
+from fedpate.federation.progress import Progress
+from fedpate.federation.purchase import Purchase
+from fedpate.federation.run_directory import RunDirectory
+from fedpate.federation.settings import Run
+from fedpate.federation.side import choose_queries
+from fedpate.federation.summary import Outcome, summarize
+from fedpate.federation.timing import Clock
+from fedpate.records import Ints, QueryBatch, Release
+
+
+def run(run: Run, grid: Grid, out: Path, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Run one federation, from data to run directory.
+
+    Args:
+      run: the settings.
+      grid: any of Flower's grids, with the hospitals behind it.
+      out: the run directory.
+      folder: private, for this run's lifetime.
+      progress: is told about every stage.
+
+    Returns:
+      What `summary.json` holds.
+
+    Raises:
+      ConfigError, DataError: a setting or the data; nothing has run.
+      NothingReleased: over budget, or too few hospitals.
+    """
+    clock = Clock()
+    side = site.coordinator_side(run, folder)
+    queries = choose_queries(run, side.pool)
+    mechanism = pricing.calibrated(run, len(queries), side.n_classes)
+    quorum = run.min_hospitals or side.n_hospitals
+    members = Members(grid, side.n_hospitals, quorum, run.reply_s, progress)
+
+    with RunDirectory(out, run.privacy.ledger, f"simulation of {side.data_name}") as directory:
+        ledger = directory.ledger
+        public = ledger.cached(queries.row_hashes())  # repeats are free
+        fresh = queries.take(_rows(queries, lambda key: key not in public))
+        purchase = Purchase(run, side, mechanism, ledger, members, progress, clock)
+        asked = purchase.affordable(fresh)
+        votes = None
+        if len(asked):
+            votes, labels = purchase.labels(asked)
+            public |= zip(asked.row_hashes(), labels.tolist(), strict=True)
+
+        answers = queries.take(_rows(queries, lambda key: key in public))
+        labels = np.array([public[key] for key in answers.row_hashes()], dtype=np.int64)
+        release = Release(answers.query_ids, labels)
+        with clock("student_s"):
+            student = evaluation.train_student(run, side, release, progress)
+        outcome = Outcome(
+            mechanism=mechanism,
+            members=members,
+            spent={unit: ledger.spent(unit) for unit in pricing.UNITS},
+            release=release,
+            votes=votes,
+            from_cache=len(queries) - len(fresh),
+            student=evaluation.score(student, side.test),
+            baselines=evaluation.baselines(run, side, members.voters, progress),
+        )
+        summary = summarize(run, side, outcome, clock)
+        directory.publish(release, student.save if student else None, votes, summary)
+    return summary
+
+
+def _rows(queries: QueryBatch, wanted: Callable[[str], bool]) -> Ints:
+    """The rows of the queries whose content hash is wanted."""
+    return np.flatnonzero([wanted(key) for key in queries.row_hashes()])

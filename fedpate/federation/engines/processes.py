@@ -1,0 +1,65 @@
+"""Processes that we started, and all that they started, wherever those went.
+
+Flower and Ray start daemons in sessions of their own, so neither a process group nor a tree of
+parents finds them. All inherit an environment variable with a random value: that finds them.
+"""
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+MARK = "FEDPATE_ENGINE_MARK"
+GRACE_S = 5.0
+
+
+def new_mark() -> str:
+    """A value that only one engine's processes carry."""
+    return secrets.token_hex(16)
+
+
+def marked(mark: str) -> list[int]:
+    """The ids of all running processes that carry the mark, this one excepted."""
+    if sys.platform == "linux":
+        return [pid for pid in _all_pids() if _carries(pid, f"{MARK}={mark}".encode())]
+    listing = subprocess.run(  # elsewhere `ps` can show environments
+        ["ps", "-axEww", "-o", "pid=,command="],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [line.split(maxsplit=1) for line in listing.stdout.splitlines() if mark in line]
+    return [int(pid) for pid, *_ in lines if int(pid) != os.getpid()]
+
+
+def end_marked(mark: str) -> None:
+    """End them: politely first, then for good; returns when none is left."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + GRACE_S
+        while pids := marked(mark):
+            for pid in pids:
+                _send(pid, sign)
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+
+
+def _all_pids() -> list[int]:
+    own = os.getpid()
+    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and int(p.name) != own]
+
+
+def _carries(pid: int, wanted: bytes) -> bool:
+    try:
+        return wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # gone, or another user's
+        return False
+
+
+def _send(pid: int, sign: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, sign)

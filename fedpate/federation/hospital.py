@@ -1,0 +1,112 @@
+"""One hospital: it trains teachers on its own records and answers queries with votes.
+
+Formal guarantees, whoever asks:
+  - records, teachers and single votes stay; only `PredictionVectors` leave (`answer`);
+  - the same query to the same teachers has the same answer, also when it is randomized
+    (trust=local), so asking often averages nothing away;
+  - nothing about the training leaves but the number of teachers.
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from fedpate.data.preprocessing import Preprocessing
+from fedpate.federation import plain
+from fedpate.federation.answers import AnswerCache
+from fedpate.federation.refusals import Code, Refusal
+from fedpate.federation.settings import TrainSettings
+from fedpate.learning.fitted import FittedTeacher
+from fedpate.learning.store import TeacherStore
+from fedpate.learning.teachers import teacher_seed, train_teachers
+from fedpate.learning.voting import count_votes
+from fedpate.privacy.noise import Entropy
+from fedpate.records import Ints, LabelledData, PredictionVectors, QueryBatch
+
+
+def training_id(settings: TrainSettings, preprocessing: Preprocessing) -> str:
+    """Names one training: the same settings and preprocessing have the same id everywhere."""
+    return sha256(f"{settings.to_json()}\n{preprocessing.hash()}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """A hospital's side of the federation, whatever carries its messages.
+
+    `folder` is private and lives as long as the answers must be the same; `store` and `answers`
+    save work and may be shared by runs.
+    """
+
+    name: str
+    shards: Callable[[], Sequence[LabelledData]]  # patient-disjoint; loaded only when training
+    store: TeacherStore
+    folder: Path
+    answers: AnswerCache
+    entropy: Callable[[str], Entropy]  # batch hash -> where the noise for that batch comes from
+
+    def train(self, settings: TrainSettings, preprocessing: Preprocessing) -> int:
+        """Train one teacher per shard, or find them in the store; returns how many there are."""
+        shards = self.shards()
+        seeds = [teacher_seed(settings.seed, self.name, index) for index in range(len(shards))]
+        train_teachers(
+            settings.teacher, shards, preprocessing, seeds, device=settings.device, store=self.store
+        )
+        keys = [
+            self.store.key(settings.teacher, shard, preprocessing, seed)
+            for shard, seed in zip(shards, seeds, strict=True)
+        ]
+        path = self._training(training_id(settings, preprocessing))
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps(keys), encoding="utf-8")
+        draft.replace(path)
+        return len(keys)
+
+    def answer(
+        self, batch: QueryBatch, settings: TrainSettings, training: str
+    ) -> PredictionVectors:
+        """Votes of this hospital's teachers; randomized here if `settings.mechanism` says so.
+
+        Raises:
+          Refusal: these teachers were never trained, or are gone.
+        """
+        keys = self._keys(training)
+        teachers = sha256("\n".join([*keys, str(settings.n_classes)]).encode()).hexdigest()
+        rows = batch.row_hashes()
+
+        def count(new: Ints) -> Ints:
+            return count_votes(self._teachers(keys), batch.features[new], settings.n_classes)
+
+        votes = self.answers.recall(teachers, rows, settings.n_classes, count)
+        if settings.mechanism is None:
+            return PredictionVectors(batch.query_ids, votes, len(keys))
+
+        mechanism = settings.mechanism
+
+        def randomize(new: Ints) -> Ints:
+            noisy: Ints = mechanism.randomize(votes[new], self.entropy(batch.hash()))
+            return noisy
+
+        scope = sha256(f"{teachers}\n{plain.dumps(mechanism)}".encode()).hexdigest()
+        randomized = AnswerCache(self.folder / "randomized.sqlite")
+        noisy = randomized.recall(scope, rows, settings.n_classes, randomize)
+        return PredictionVectors(batch.query_ids, noisy, len(keys), randomized=True)
+
+    def _training(self, training: str) -> Path:
+        return self.folder / "trainings" / f"{training}.json"
+
+    def _keys(self, training: str) -> list[str]:
+        try:
+            keys: list[str] = json.loads(self._training(training).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise Refusal(Code.UNTRAINED) from error
+        return keys
+
+    def _teachers(self, keys: Sequence[str]) -> list[FittedTeacher]:
+        teachers = [teacher for key in keys if (teacher := self.store.get(key)) is not None]
+        if len(teachers) < len(keys):
+            raise Refusal(Code.UNTRAINED)
+        return teachers

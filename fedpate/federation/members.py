@@ -1,0 +1,187 @@
+"""The hospitals as the coordinator sees them: names, and rounds of messages with checked replies.
+
+A hospital whose reply is missing, an error or malformed is dropped for the rest of the run. Only
+the first reply of a hospital to a message counts: a duplicated vote would break the sensitivity
+bound that everything is priced with.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from flwr.app import Message, RecordDict
+from flwr.serverapp import Grid
+
+from fedpate.errors import PredictionError, QuorumError
+from fedpate.federation import wire
+from fedpate.federation.progress import Progress
+from fedpate.federation.refusals import REASONS
+from fedpate.records import PredictionVectors, QueryBatch
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Check = Callable[[str, RecordDict], T]  # (hospital, reply) -> what it says, or PredictionError
+
+POLL_S = 0.05
+JOIN_S = 120.0  # how long hospitals may take to connect
+TTL_MARGIN_S = 60.0
+
+
+class Members:
+    """The federation's hospitals, behind any of Flower's grids."""
+
+    def __init__(
+        self, grid: Grid, expected: int, quorum: int, reply_s: float, progress: Progress
+    ) -> None:
+        self._grid, self._progress = grid, progress
+        self._expected, self._quorum, self._reply_s = expected, quorum, reply_s
+        self._reported = getattr(grid, "reports", frozenset[str]())  # stages shown by the grid
+        self._nodes: dict[str, int] = {}  # hospital -> node id, which is random and means nothing
+        self.teachers: dict[str, int] = {}  # hospital -> number of teachers
+        self.voters: dict[str, int] = {}  # hospital -> number of teachers, of those in a tally
+        self.dropped: dict[str, str] = {}  # hospital -> why
+        self.bytes_out = self.bytes_in = 0
+
+    def greet(self) -> None:
+        """Wait for the hospitals to connect and learn their names.
+
+        Raises:
+          QuorumError: fewer than the quorum came.
+        """
+        nodes = {f"node {node}": node for node in self._connected()}
+        names: dict[str, str] = {}
+
+        def introduce(node: str, content: RecordDict) -> str:
+            name = wire.read_hello_reply(content)
+            if name in names.values():
+                raise PredictionError("the hospital's name must be unique in the federation")
+            names[node] = name
+            return name
+
+        self._nodes = nodes
+        self._round("hospitals", wire.HELLO, wire.hello_request(), introduce, lambda _: 1)
+        self._nodes = {names[node]: nodes[node] for node in names}
+        self._require_quorum(wire.HELLO)
+
+    def train(self, request: RecordDict, teachers_per_hospital: int) -> None:
+        """Have every hospital train its teachers.
+
+        Raises:
+          QuorumError: fewer than the quorum did.
+        """
+
+        def count(_: str, content: RecordDict) -> int:
+            return wire.read_train_reply(content, teachers_per_hospital)
+
+        self.teachers = self._round("teachers", wire.TRAIN, request, count, lambda n: n)
+        self._require_quorum(wire.TRAIN)
+
+    def ask(
+        self, request: RecordDict, batch: QueryBatch, n_classes: int, *, randomized: bool
+    ) -> list[PredictionVectors]:
+        """One checked answer per hospital, in the order of the hospitals' names.
+
+        Raises:
+          QuorumError: fewer than the quorum gave one.
+        """
+
+        def check(hospital: str, content: RecordDict) -> PredictionVectors:
+            return wire.read_predict_reply(
+                content,
+                batch.query_ids,
+                n_classes,
+                self.teachers[hospital],
+                randomized=randomized,
+            )
+
+        answers = self._round("queries", wire.PREDICT, request, check, lambda _: len(batch))
+        self._require_quorum(wire.PREDICT)
+        self.voters |= {hospital: self.teachers[hospital] for hospital in answers}
+        return [answers[hospital] for hospital in self.present]
+
+    @property
+    def present(self) -> list[str]:
+        """The hospitals that have not been dropped: hospital-2 before hospital-10."""
+        return sorted(self._nodes, key=lambda name: (len(name), name))
+
+    def _connected(self) -> list[int]:
+        deadline = time.monotonic() + min(JOIN_S, self._reply_s)
+        while True:
+            nodes = sorted(self._grid.get_node_ids())
+            if len(nodes) >= self._expected or time.monotonic() > deadline:
+                return nodes
+            time.sleep(POLL_S)
+
+    def _require_quorum(self, step: str) -> None:
+        if len(self._nodes) < self._quorum:
+            raise QuorumError(len(self._nodes), self._quorum, step)
+
+    def _round(
+        self,
+        stage: str,
+        action: str,
+        request: RecordDict,
+        check: Check[T],
+        steps: Callable[[T], int],
+    ) -> dict[str, T]:
+        """Send `request` to every member; (hospital -> checked reply) of those that gave one."""
+        ttl = self._reply_s + TTL_MARGIN_S
+        hospitals = self.present
+        messages = [Message(request, self._nodes[name], action, ttl=ttl) for name in hospitals]
+        self.bytes_out += wire.size(request) * len(messages)
+        accepted = set(self._grid.push_messages(messages))
+        # Pushing gives a message its id; a grid's list of ids may leave refused messages out.
+        sent = {
+            message.metadata.message_id: name
+            for message, name in zip(messages, hospitals, strict=True)
+            if message.metadata.message_id in accepted
+        }
+        found: dict[str, T] = {}
+        for reply in self._replies(set(sent)):
+            name = sent[reply.metadata.reply_to_message_id]
+            try:
+                found[name] = self._checked(name, reply, check)
+                if stage not in self._reported:
+                    self._progress.advance(stage, steps(found[name]))
+            except PredictionError as error:
+                self._drop(name, action, str(error))
+        for name in hospitals:
+            if name not in found and name in self._nodes:
+                self._drop(name, action, f"no reply within reply_s={self._reply_s:g}")
+        return found
+
+    def _replies(self, open_: set[str]) -> Iterable[Message]:
+        """The first reply to each message, as they come, until all are here or time is up."""
+        deadline = time.monotonic() + self._reply_s
+        while open_ and time.monotonic() < deadline:
+            replies = list(self._grid.pull_messages(list(open_)))
+            for reply in replies:
+                if reply.metadata.reply_to_message_id in open_:
+                    open_.remove(reply.metadata.reply_to_message_id)
+                    yield reply
+            if not replies:
+                time.sleep(POLL_S)
+
+    def _checked(self, name: str, reply: Message, check: Check[T]) -> T:
+        if reply.has_error():
+            # A peer's own text is not shown: only the code, and what we know it to mean.
+            code = reply.error.code
+            known = {int(code): reason for code, reason in REASONS.items()}
+            raise PredictionError(f"code {code}: {known.get(code, 'Flower could not deliver')}")
+        self.bytes_in += wire.size(reply.content)
+        return check(name, reply.content)
+
+    def _drop(self, name: str, action: str, why: str) -> None:
+        del self._nodes[name]
+        self.dropped[name] = why
+        log.warning("%s left out of the run at %s: %s", name, action, why)
+
+
+def batches(queries: QueryBatch, message_mb: float) -> list[QueryBatch]:
+    """Cut queries so that the features of one message take at most so many megabytes."""
+    per_row = max(1, queries.features[:1].nbytes)
+    rows = max(1, math.floor(message_mb * 1e6 / per_row))
+    return [queries.take(slice(start, start + rows)) for start in range(0, len(queries), rows)]

@@ -1,0 +1,132 @@
+"""Buying labels: what is affordable, asking for votes, paying, drawing the noise; in that order."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fedpate.errors import NothingReleased, QuorumError
+from fedpate.federation import evaluation, pricing, wire
+from fedpate.federation.hospital import training_id
+from fedpate.federation.members import Members, batches
+from fedpate.federation.progress import Progress, staged
+from fedpate.federation.releasing import Predict, release
+from fedpate.federation.settings import Run, TrainSettings
+from fedpate.federation.side import Side
+from fedpate.federation.timing import Clock
+from fedpate.privacy.book import Receipt
+from fedpate.privacy.events import Event
+from fedpate.privacy.ledger import PrivacyLedger
+from fedpate.privacy.mechanism import Mechanism
+from fedpate.records import Ints, QueryBatch, Release, Votes
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """Labels for new queries, from the hospitals and through the ledger."""
+
+    run: Run
+    side: Side
+    mechanism: Mechanism  # calibrated
+    ledger: PrivacyLedger
+    members: Members
+    progress: Progress
+    clock: Clock
+
+    def affordable(self, fresh: QueryBatch) -> QueryBatch:
+        """The queries that may be asked: all, or a prefix with `privacy.on_budget=truncate`.
+
+        Queries that an interrupted run has paid for and not released need no money again.
+
+        Raises:
+          BudgetExceeded: none may be asked.
+        """
+        if not len(fresh):
+            return fresh
+        book = self.ledger.book()
+        for id_, (_, charge) in book.charges.items():
+            paid = fresh.take(slice(charge.n_queries))
+            if book.state(id_) == "open" and self._resumed(paid, self.run.teachers_per_hospital):
+                return paid
+        count = pricing.affordable_queries(
+            self.run, self.mechanism, self.ledger, len(fresh), self.side.n_classes
+        )
+        return fresh.take(slice(count))
+
+    def labels(self, asked: QueryBatch) -> tuple[Votes, Ints]:
+        """Ask, pay, draw, release: the tally, and one public label per query.
+
+        Raises:
+          NothingReleased: too few hospitals, or another process has spent the budget meanwhile.
+        """
+        settings = self._train()
+        if self.run.trust == "local":
+            receipt = self._charge(asked)
+            try:
+                votes = self._tally(asked, settings)
+            except QuorumError as error:
+                raise NothingReleased(
+                    f"min_hospitals={error.needed} hospitals are needed, {error.present} "
+                    f"completed '{error.step}'; nothing was released, but the charge stays: "
+                    "randomized votes have left their hospitals"
+                ) from error
+        else:
+            votes = self._tally(asked, settings)
+            receipt = self._charge(asked)
+        with self.clock("release_s"):
+            drawn = release(self.run, self.mechanism, votes, asked, self._student_of)
+            return votes, self.ledger.release(receipt, asked.row_hashes(), drawn.labels)
+
+    def _train(self) -> TrainSettings:
+        """Greet the hospitals and have them train; what they were told."""
+        settings, run = self.side.settings, self.run
+        if run.trust == "local":
+            settings = replace(settings, mechanism=self.mechanism)
+        request = wire.train_request(settings.to_json(), self.side.preprocessing.to_arrays())
+        with staged(self.progress, "hospitals", self.side.n_hospitals):
+            self.members.greet()
+        total = len(self.members.present) * run.teachers_per_hospital
+        with self.clock("teachers_s"), staged(self.progress, "teachers", total):
+            self.members.train(request, run.teachers_per_hospital)
+        return settings
+
+    def _tally(self, asked: QueryBatch, settings: TrainSettings) -> Votes:
+        """The votes on every query, batch by batch; raises QuorumError."""
+        training = training_id(settings, self.side.preprocessing)
+        total = len(asked) * len(self.members.present)
+        tallies = []
+        with self.clock("votes_s"), staged(self.progress, "queries", total):
+            for batch in batches(asked, self.run.message_mb):
+                answers = self.members.ask(
+                    wire.predict_request(settings.to_json(), training, batch),
+                    batch,
+                    self.side.n_classes,
+                    randomized=settings.mechanism is not None,
+                )
+                tallies.append(Votes.tally(answers))
+        counts = np.concatenate([tally.counts for tally in tallies])
+        return Votes(asked.query_ids, counts, min(tally.n_teachers for tally in tallies))
+
+    def _charge(self, asked: QueryBatch) -> Receipt:
+        """Pay for the teachers that are there; durable on return."""
+        k = max((self.members.voters or self.members.teachers).values())
+        return self._resumed(asked, k) or self.ledger.charge(
+            purpose=f"{len(asked)} labels of {self.side.data_name} by {self.mechanism.name}",
+            query_hash=asked.hash(),
+            n_queries=len(asked),
+            events=self._events(asked, k),
+            delta=self.run.privacy.delta,
+            budgets=pricing.budgets(self.run),
+        )
+
+    def _resumed(self, asked: QueryBatch, k: int) -> Receipt | None:
+        """What an interrupted run paid for exactly this; with trust=local it has been used up."""
+        if self.run.trust == "local":
+            return None
+        return self.ledger.resume(asked.hash(), len(asked), self._events(asked, k))
+
+    def _events(self, asked: QueryBatch, k: int) -> dict[str, Event]:
+        return pricing.events(self.mechanism, len(asked), self.side.n_classes, k)
+
+    def _student_of(self, so_far: Release) -> Predict | None:
+        student = evaluation.train_student(self.run, self.side, so_far, self.progress)
+        return None if student is None else lambda batch: student.predict(batch.features)

@@ -1,0 +1,123 @@
+"""`summary.json`, schema 1: every key always there, null where it does not apply.
+
+Keys beyond the contract: `federation.one_class_teachers`, `labels.requested`,
+`labels.accuracy_without_noise`, and each unit's `bound`, the theorem that shows its guarantee.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import fedpate
+from fedpate.federation import evaluation, pricing
+from fedpate.federation.members import Members
+from fedpate.federation.releasing import coordinator_entropy
+from fedpate.federation.settings import Run
+from fedpate.federation.side import Side
+from fedpate.federation.timing import Clock
+from fedpate.learning.metrics import accuracy
+from fedpate.privacy.accounting import guarantee
+from fedpate.privacy.events import Event
+from fedpate.privacy.mechanism import Mechanism
+from fedpate.records import NO_ANSWER, Release, Votes
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run."""
+
+    mechanism: Mechanism  # calibrated
+    members: Members
+    spent: Mapping[str, Event]  # unit -> everything in the ledger, earlier runs included
+    release: Release
+    votes: Votes | None  # None where every label came from the ledger's cache
+    from_cache: int
+    student: Mapping[str, float | None]
+    baselines: Mapping[str, float | None]
+
+
+def summarize(run: Run, side: Side, outcome: Outcome, clock: Clock) -> dict[str, Any]:
+    """The content of `summary.json`."""
+    return {
+        "schema": SCHEMA,
+        "fedpate": fedpate.__version__,
+        "seed": run.seed,
+        "federation": _federation(run, side, outcome.members),
+        "data": {
+            "name": side.data_name,
+            "classes": side.n_classes,
+            "train_records": side.truth and len(side.truth.split.private_rows),
+            "pool": len(side.pool),
+            "test": len(side.test),
+        },
+        "mechanism": _mechanism(run, outcome.mechanism),
+        "labels": _labels(run, side, outcome),
+        "privacy": _privacy(run, outcome),
+        "student": {"name": run.student.name, **outcome.student},
+        "baselines": dict(outcome.baselines),
+        "timings": clock.timings(),
+        "bytes": {
+            "to_hospitals": outcome.members.bytes_out,
+            "from_hospitals": outcome.members.bytes_in,
+        },
+    }
+
+
+def _federation(run: Run, side: Side, members: Members) -> dict[str, Any]:
+    present = {name: members.teachers.get(name, 0) for name in members.present}
+    return {
+        "engine": run.engine,
+        "hospitals": side.n_hospitals,
+        "teachers_per_hospital": run.teachers_per_hospital,
+        "teachers_present": sum(present.values()),
+        "dropped": sorted(members.dropped),
+        "trust": run.trust,
+        "one_class_teachers": evaluation.one_class_teachers(side.truth, side.n_hospitals),
+    }
+
+
+def _mechanism(run: Run, mechanism: Mechanism) -> dict[str, Any]:
+    entropy = coordinator_entropy(run)
+    return {
+        "name": mechanism.name,
+        "noise_scale": mechanism.noise_scale,
+        "threshold": getattr(mechanism, "threshold", None),
+        "noise": entropy.name,
+        "guarantee": entropy.guarantee and mechanism.name != "none",
+    }
+
+
+def _labels(run: Run, side: Side, outcome: Outcome) -> dict[str, Any]:
+    release, answered = outcome.release, outcome.release.answered
+    score = without_noise = None
+    if side.truth is not None:
+        true = side.truth.pool_labels()
+        if answered.any():
+            score = accuracy(release.labels[answered], true[release.query_ids[answered]])
+        if outcome.votes is not None and run.trust != "local":
+            vote = evaluation.majority_vote(outcome.votes, run.seed)
+            without_noise = accuracy(vote.labels, true[vote.query_ids])
+    return {
+        "asked": len(release.labels),
+        "answered": int((release.labels != NO_ANSWER).sum()),
+        "from_cache": outcome.from_cache,
+        "accuracy": score,
+        "requested": run.queries,
+        "accuracy_without_noise": without_noise,
+    }
+
+
+def _privacy(run: Run, outcome: Outcome) -> dict[str, Any]:
+    privacy: dict[str, Any] = {"delta": run.privacy.delta, "relation": "replace_one"}
+    for unit, budget in pricing.budgets(run).items():
+        price = guarantee(outcome.spent[unit], run.privacy.delta)
+        privacy[unit] = {
+            "guaranteed": price.epsilon,
+            "sanitized": None,
+            "data_dependent": None,
+            "budget": budget,
+            "bound": price.bound,
+        }
+    return privacy
