@@ -20,12 +20,6 @@ KINDS = {
 Options = Callable[[str], Sequence[str]]
 
 
-def did_you_mean(word: str, known: Collection[str]) -> str:
-    """`; did you mean X?`, or nothing where no known word is near."""
-    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
 def keys(cfg: DictConfig, prefix: str = "") -> set[str]:
     """All settings of a configuration, dotted, groups included."""
     found = set()
@@ -81,21 +75,29 @@ def explain(
 
 def unknown_key(key: str, known: Collection[str], choices: Mapping[str, str]) -> ConfigError:
     """A key that is no setting, or none of the chosen option's."""
-    group = key.partition(".")[0]
-    settings = sorted(
-        name
-        for name in known
-        if name.startswith(f"{group}.") and not any(other.startswith(f"{name}.") for other in known)
+    group, _, name = key.partition(".")
+    leaves = sorted(
+        word for word in known if not any(other.startswith(f"{word}.") for other in known)
     )
-    if group == key or group not in known:
-        rule = f"{key} is not a setting"
-    elif group in choices:
-        has = f"it has {', '.join(settings)}" if settings else "it has none"
+    inside = {word.partition(".")[2]: word for word in leaves if word.startswith(f"{group}.")}
+    if not name or group not in known:
+        # A setting whose group was left out counts as near: noise_scale, mechanism.noise_scale.
+        near = {word.rpartition(".")[2]: word for word in leaves} | {
+            w: w for w in (*known, *choices)
+        }
+        return ConfigError(f"{key} is not a setting{_meant(key, near)}")
+    if group in choices:
+        has = f"it has {', '.join(inside.values())}" if inside else "it has none"
         rule = f"{key} is not a setting of {group}={choices[group]} ({has})"
     else:
-        rule = f"{key} is not a setting ({group} has {', '.join(settings)})"
-    meant = {word for word in (*known, *choices) if not key.startswith(f"{word}.")}
-    return ConfigError(rule + did_you_mean(key, meant))
+        rule = f"{key} is not a setting ({group} has {', '.join(inside.values())})"
+    return ConfigError(rule + _meant(name, inside))
+
+
+def _meant(word: str, names: Mapping[str, str]) -> str:
+    """The suggestion for `word` among short names, told by its full name."""
+    near = difflib.get_close_matches(word, sorted(names), n=1, cutoff=0.6)
+    return f"; did you mean {names[near[0]]}?" if near else ""
 
 
 def fields(node: DictConfig) -> set[str]:
@@ -142,7 +144,8 @@ def _unknown_option(group: str, option: str, known: Sequence[str]) -> ConfigErro
     if not known:
         return ConfigError(f"{group} is not a group of settings")
     return ConfigError(
-        f"{group} must be one of {', '.join(known)}, got {option!r}{did_you_mean(option, known)}"
+        f"{group} must be one of {', '.join(known)}, got {option!r}"
+        + _meant(option, {name: name for name in known})
     )
 
 
@@ -153,6 +156,9 @@ def _wrong_type(cause: ValidationError) -> ConfigError:
             f"{cause.full_key} must be {KINDS.get(wrong[2], wrong[2])}, got {wrong[1]!r}"
         )
     text = str(cause)
+    not_a_bool = re.match(r"Value '(.*)' is not a valid bool", text)
+    if not_a_bool:
+        return ConfigError(f"{cause.full_key} must be true or false, got {not_a_bool[1]!r}")
     if "is not a ListConfig" in text:
         return ConfigError(f"{cause.full_key} must be a list, such as [1, 2]")
     if "is not Optional" in text:

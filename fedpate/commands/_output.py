@@ -1,20 +1,21 @@
 """How results are printed: JSON or tables on stdout, everything else on stderr."""
 
-import json
 import sys
 from typing import Any
 
 from rich.console import Console
 
+from fedpate import _json
+
 
 def print_json(result: Any) -> None:
     """One JSON document on stdout, and nothing else there; keys keep their order."""
-    sys.stdout.write(json.dumps(result, indent=2) + "\n")
+    sys.stdout.write(_json.dumps(result, indent=2) + "\n")
 
 
 def stdout() -> Console:
-    """For results. Without a terminal a line may be as long as it needs: nobody wraps a pipe."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    """For results; a pipe has no width, so tables get a comfortable one."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 def stderr() -> Console:

@@ -1,6 +1,6 @@
 """Tables for the terminal (rich), made from plain data: what is printed is what is recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich import box
@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fedpate.report import text, words
+
+MOST_LISTED = 12  # items of a list that a table shows
 
 
 def ledger_statement(ledger: Mapping[str, Any]) -> RenderableType:
@@ -69,12 +71,65 @@ def _price(summary: Mapping[str, Any]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("privacy unit")
     table.add_column("guaranteed epsilon", justify="right")
+    table.add_column("bound")
     table.add_column("budget", justify="right")
-    table.add_column("data-dependent (not releasable)", justify="right")
+    table.add_column("data-dependent\n(not releasable)", justify="right")
     for unit in ("patient", "hospital"):
         price = privacy[unit]
-        cells = [text.epsilon(price[key]) for key in ("guaranteed", "budget", "data_dependent")]
-        table.add_row(unit, *cells)
+        bound = price.get("bound") or "-"
+        rest = (text.epsilon(price[key]) for key in ("budget", "data_dependent"))
+        table.add_row(unit, text.epsilon(price["guaranteed"]), bound, *rest)
     table.caption = words.relation(privacy)
     table.caption_justify = "left"
+    return table
+
+
+def facts(title: str, values: Mapping[str, Any]) -> RenderableType:
+    """A plain two-column table of named values; nested names are joined with dots."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_header=False)
+    table.add_column("name")
+    table.add_column("value")
+    for name, value in _flat(values):
+        table.add_row(name.replace("_", " "), value)
+    return table
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            shown = ", ".join(_number(item) for item in value[:MOST_LISTED])
+            more = len(value) - MOST_LISTED
+            yield f"{prefix}{name}", shown + (f" and {more} more" if more > 0 else "") or "none"
+        else:
+            yield f"{prefix}{name}", _number(value)
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def audit_table(audit: Mapping[str, Any]) -> RenderableType:
+    """Claimed epsilon beside the measured lower bound, at every delta that was tried."""
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
+    table.title = (
+        f"{audit['mechanism']}: {audit['queries']} queries in an output, "
+        f"{audit['trials']} outputs of each neighbour"
+    )
+    table.add_column("delta", justify="right")
+    table.add_column("claimed epsilon per patient", justify="right")
+    table.add_column("lower bound", justify="right")
+    table.add_column("seen on")
+    for found in audit["findings"]:
+        claimed, low = text.epsilon(found["claimed"]), f"{found['lower_bound']:.2f}"
+        table.add_row(f"{found['delta']:g}", claimed, low, found["pair"])
+    fit = audit["chi_square"]
+    law = "no exact law is known" if fit is None else f"chi-square p = {fit:.3g}"
+    verdict = "nothing contradicts the claim" if audit["passed"] else "THE CLAIM IS REFUTED"
+    table.caption = f"confidence {audit['confidence']:g}; labels: {law}; {verdict}"
     return table
