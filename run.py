@@ -41,8 +41,9 @@ LINTERS = (
     ("mypy",),
     ("lint-imports",),
 )
-# Measured on Linux x86-64 with Python 3.11: PyTorch there brings its GPU libraries along.
-LINUX_DOWNLOAD, LINUX_DISK = "3.5 GB", 7.0
+# Measured on Linux x86-64 with Python 3.11, where PyTorch brings its GPU libraries along; elsewhere
+# estimated.
+LINUX_DOWNLOAD, LINUX_DISK = "3.4 GB", 7.0
 OTHER_DOWNLOAD, OTHER_DISK = "0.6 GB", 2.5
 
 
