@@ -22,6 +22,11 @@ def scale(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
+def count(value: int | None) -> str:
+    """A number of things."""
+    return "-" if value is None else str(value)
+
+
 def size(n_bytes: int) -> str:
     """Bytes in a unit that keeps the number short."""
     amount = float(n_bytes)
