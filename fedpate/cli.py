@@ -23,6 +23,7 @@ VERBS = {
     "audit": "measure a lower bound on epsilon and hold it against the claim",
     "sensitivity": "remove each record or teacher in turn and see what an answer owes to it",
     "report": "write report.html for finished runs",
+    "bundle": "a Flower app to start by hand with `flwr run`",
 }
 
 # Before Flower, Ray or Hydra are imported: nothing is reported to anybody, nothing is installed at

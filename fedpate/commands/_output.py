@@ -26,3 +26,8 @@ def stderr() -> Console:
 def complain(text: str) -> None:
     """One line about what went wrong, on stderr."""
     sys.stderr.write(f"{text}\n")
+
+
+def say(text: str) -> None:
+    """Plain text on stdout, as it is: commands are there to be copied."""
+    sys.stdout.write(f"{text}\n")

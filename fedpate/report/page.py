@@ -96,7 +96,7 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters |= {"epsilon": text.epsilon, "percent": text.percent}
-    environment.filters |= {"scale": text.scale, "size": text.size, "count": text.count}
+    environment.filters |= {"scale": text.scale, "size": text.size, "number": text.count}
     rows = words.accuracies(summary)
     told = "; ".join(f"{row.name} {text.percent(row.accuracy)}" for row in rows)
     bars = plots.accuracy_bars(rows, f"Bar chart of accuracies: {told}")
