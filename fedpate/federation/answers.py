@@ -1,8 +1,9 @@
 """A hospital's memory of what it answered, on its own disk: the same query, the same answer.
 
 For randomized answers (trust=local) this is what keeps repeats from being averaged, so an answer is
-on the disk before it leaves. For plain counts it saves the voting. One row per (scope, query): the
-scope is a hash of everything the answer depends on beside the query, the query its content hash.
+on the disk before it leaves (`durable`). For plain counts it saves the voting. One row per (scope,
+query): the scope is a hash of everything the answer depends on beside the query, the query its
+content hash.
 """
 
 import sqlite3
@@ -22,10 +23,15 @@ _WIRE = np.dtype("<i8")
 
 
 class AnswerCache:
-    """One SQLite file, readable by its owner only; safe for several processes."""
+    """One SQLite file, readable by its owner only; safe for several processes.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    Args:
+      path: the file, made when needed.
+      durable: whether answers must survive a power failure; they always survive a kill.
+    """
+
+    def __init__(self, path: Path, *, durable: bool) -> None:
+        self._path, self._durable = path, durable
 
     def recall(
         self,
@@ -43,7 +49,7 @@ class AnswerCache:
           answer: rows of the queries to answer (m,) -> (m, n_classes); called at most once.
 
         Returns:
-          (n_queries, n_classes) int64, durable on the disk.
+          (n_queries, n_classes) int64, in the file.
         """
         first = {query: row for row, query in reversed(list(enumerate(queries)))}
         with closing(self._open()) as db:
@@ -63,8 +69,8 @@ class AnswerCache:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._path.touch(mode=0o600)
         db = sqlite3.connect(self._path, timeout=_LOCK_S)
+        db.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
         db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
         db.execute(_SCHEMA)
         return db
 

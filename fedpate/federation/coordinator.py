@@ -16,7 +16,7 @@ from fedpate.federation import evaluation, pricing, site
 from fedpate.federation.members import Members
 from fedpate.federation.progress import Progress
 from fedpate.federation.purchase import Purchase
-from fedpate.federation.run_directory import RunDirectory
+from fedpate.federation.run_directory import RunDirectory, unpaid_leaves_nothing
 from fedpate.federation.settings import Run
 from fedpate.federation.side import choose_queries
 from fedpate.federation.summary import Outcome, summarize
@@ -48,7 +48,11 @@ def run(run: Run, grid: Grid, out: Path, folder: Path, progress: Progress) -> di
     quorum = run.min_hospitals or side.n_hospitals
     members = Members(grid, side.n_hospitals, quorum, run.reply_s, progress)
 
-    with RunDirectory(out, run.privacy.ledger, f"simulation of {side.data_name}") as directory:
+    federation = f"simulation of {side.data_name}"
+    with (
+        unpaid_leaves_nothing(out),
+        RunDirectory(out, run.privacy.ledger, federation) as directory,
+    ):
         ledger = directory.ledger
         public = ledger.cached(queries.row_hashes())  # repeats are free
         fresh = queries.take(_rows(queries, lambda key: key not in public))

@@ -91,7 +91,7 @@ class Hospital:
             return noisy
 
         scope = sha256(f"{teachers}\n{plain.dumps(mechanism)}".encode()).hexdigest()
-        randomized = AnswerCache(self.folder / "randomized.sqlite")
+        randomized = AnswerCache(self.folder / "randomized.sqlite", durable=True)
         noisy = randomized.recall(scope, rows, settings.n_classes, randomize)
         return PredictionVectors(batch.query_ids, noisy, len(keys), randomized=True)
 

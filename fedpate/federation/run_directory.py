@@ -9,29 +9,54 @@ import csv
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from fedpate import _json
-from fedpate.errors import ConfigError
+from fedpate.errors import ConfigError, LedgerError
 from fedpate.privacy.ledger import PrivacyLedger
 from fedpate.records import NO_ANSWER, Release, Votes
 
 SUMMARY = "summary.json"
 LEDGER = "ledger.sqlite"
+DRAFT = ".draft-"
+
+
+@contextmanager
+def unpaid_leaves_nothing(path: Path) -> Iterator[None]:
+    """If what is inside fails before anything is charged, what it made in `path` is removed.
+
+    For the process that runs the coordinator, and for one that has to kill it.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    ledger_is_new = not (path / LEDGER).exists()
+    try:
+        yield
+    except BaseException:
+        for draft in path.glob(f"{DRAFT}*"):
+            shutil.rmtree(draft, ignore_errors=True)
+        if ledger_is_new and not _has_charges(path / LEDGER):
+            for suffix in ("", "-wal", "-shm"):
+                (path / f"{LEDGER}{suffix}").unlink(missing_ok=True)
+        for folder in made:
+            try:
+                folder.rmdir()
+            except OSError:  # not empty, so not only ours
+                break
+        raise
 
 
 class RunDirectory:
-    """A folder for one run's files; a context manager that cleans up what was not finished."""
+    """A folder for one run's files, and its open ledger; a context manager."""
 
     def __init__(self, path: Path, ledger: str | None, federation: str) -> None:
         self.path = path
         self._ledger_path = path / LEDGER if ledger is None else Path(ledger)
         self._federation = federation
-        self._published = False
 
     def __enter__(self) -> Self:
         """Make the folder if needed and open the ledger.
@@ -40,34 +65,20 @@ class RunDirectory:
           ConfigError: the folder cannot be written.
           LedgerError: the ledger cannot be trusted.
         """
-        self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
-            self._ledger_path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            self._remove_folders()
             raise ConfigError(
                 f"hydra.run.dir must be a folder that can be written, got {str(self.path)!r}: "
                 f"{error.strerror}"
             ) from error
-        self._ledger_is_new = not self._ledger_path.exists()
-        try:
-            self.ledger = PrivacyLedger.open(self._ledger_path, self._federation)
-        except BaseException:
-            self._remove_folders()
-            raise
+        self.ledger = PrivacyLedger.open(self._ledger_path, self._federation)
         return self
 
     def __exit__(self, *_: object) -> None:
-        unused = self._ledger_is_new and not self.ledger.book().charges
         self.ledger.close()
-        if self._published:
-            return
-        if unused:
-            self._ledger_path.unlink(missing_ok=True)
-        self._remove_folders()
 
     def publish(
         self,
@@ -84,7 +95,7 @@ class RunDirectory:
           votes: the tally (simulation only).
           summary: becomes `summary.json`.
         """
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self.path))
+        draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=self.path))
         try:
             _write_labels(draft / "labels.csv", release)
             if save_student is not None:
@@ -99,16 +110,18 @@ class RunDirectory:
             for file in files:
                 _sync(file)
                 file.replace(self.path / file.name)
-            self._published = True
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
-    def _remove_folders(self) -> None:
-        for folder in self._made:
-            try:
-                folder.rmdir()
-            except OSError:  # not empty, so not only ours; or never made
-                return
+
+def _has_charges(ledger: Path) -> bool:
+    if not ledger.exists():
+        return False
+    try:
+        with PrivacyLedger.read(ledger) as opened:
+            return bool(opened.book().charges)
+    except LedgerError:  # nobody knows: it stays
+        return True
 
 
 def _write_labels(path: Path, release: Release) -> None:

@@ -6,6 +6,7 @@ path: the coordinator must not choose what code runs inside a hospital.
 """
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -38,7 +39,9 @@ class Privacy:
     """At which delta the price is stated, and what it may not pass."""
 
     delta: float = 1e-5
-    target_epsilon: float | None = None  # per patient; calibrates the noise before any training
+    # Per patient. Calibrates the noise before any training; a noise scale beside it then says only
+    # in which proportion a mechanism's several scales are.
+    target_epsilon: float | None = None
     budget: Budget = field(default_factory=Budget)
     on_budget: str = "stop"
     ledger: str | None = None  # path; None: ledger.sqlite in the run directory
@@ -75,7 +78,7 @@ class Run:
     rounds: int = 4  # mechanism=interactive: releases between which the student is trained
     baselines: bool = True  # simulation only: train the models that the student is compared with
     message_mb: float = 32.0  # bound on the features in one message, so on memory at both ends
-    reply_s: float = 3600.0  # how long the coordinator waits for one round of replies
+    reply_s: float = 21600.0  # how long the coordinator waits for one round of replies
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -89,15 +92,15 @@ class Run:
         _check.positive(message_mb=self.message_mb, reply_s=self.reply_s)
         if self.noise_seed is not None:
             _check.at_least(0, noise_seed=self.noise_seed)
-        if not self.device:
-            raise ConfigError("device must be a torch device such as 'cpu' or 'cuda', got ''")
+        if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", self.device):
+            raise ConfigError(f"device must be cpu, mps, cuda or cuda:N, got {self.device!r}")
         self._check_hospitals()
         self._check_trust()
         self._check_noise()
 
     def _check_hospitals(self) -> None:
         if self.hospitals is None:
-            if self.partition.name != "natural":
+            if not getattr(self.partition, "real_hospitals", False):
                 raise ConfigError(
                     "hospitals must be a whole number >= 1 unless partition=natural, got None"
                 )
@@ -130,16 +133,8 @@ class Run:
                     f"got mechanism={self.mechanism.name}"
                 )
             return
-        noise = getattr(self.mechanism, setting)
-        if noise is None and target is None:
+        if getattr(self.mechanism, setting) is None and target is None:
             raise ConfigError(f"mechanism.{setting} or privacy.target_epsilon must be given")
-        # A mechanism with two noise scales is calibrated in the proportion that they are given in.
-        proportion = hasattr(self.mechanism, "threshold_noise_scale")
-        if noise is not None and target is not None and not proportion:
-            raise ConfigError(
-                f"mechanism.{setting} and privacy.target_epsilon must not both be given, "
-                f"got {noise} and {target}"
-            )
 
     def to_json(self) -> str:
         """The run as one JSON object; `from_json` gives an equal run."""

@@ -74,7 +74,7 @@ def simulated_hospital(index: int, settings: TrainSettings, simulation: Simulati
         shards=lambda: simulated_data(settings, simulation).shards(index),
         store=simulated_store(simulation),
         folder=Path(simulation.folder) / "hospitals" / name,
-        answers=AnswerCache(store / "answers" / f"{name}.sqlite"),
+        answers=AnswerCache(store / "answers" / f"{name}.sqlite", durable=False),
         entropy=entropy,
     )
 

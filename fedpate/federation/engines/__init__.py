@@ -1,5 +1,6 @@
 """What carries the messages of a simulation; the same two app objects run in every engine."""
 
+import dataclasses
 import os
 import signal
 import tempfile
@@ -12,6 +13,7 @@ from types import FrameType
 from flwr.app import Context, RecordDict
 
 from fedpate.data.federated import federate
+from fedpate.errors import ConfigError
 from fedpate.federation import client_app, server_app, site
 from fedpate.federation.engines import flower
 from fedpate.federation.engines.identity import COORDINATOR_NODE, acting_as_coordinator
@@ -40,7 +42,7 @@ def simulate(run: Run, out: Path, progress: Progress | None = None) -> None:
     Raises:
       FedPateError: bad input, over budget, too few hospitals, or an engine that failed.
     """
-    display = progress or LogProgress()
+    run, display = _on_this_machine(run), progress or LogProgress()
     # Bad data stop the run here, before anything is started, whatever the engine.
     data = federate(run.data, run.partition, run.hospitals, run.teachers_per_hospital, run.seed)
     n_hospitals = data.partition.n_hospitals
@@ -60,6 +62,36 @@ def simulate(run: Run, out: Path, progress: Progress | None = None) -> None:
         else:
             grid = InProcessGrid(client_app.app, n_hospitals, train_together)
             _run_here(grid, run_file, display)
+
+
+def _on_this_machine(run: Run) -> Run:
+    """The run with absolute paths, since an engine's processes work in other folders.
+
+    Raises:
+      ConfigError: torch does not find the device here.
+    """
+    if run.device != "cpu":
+        import torch
+
+        try:
+            torch.empty(0, device=run.device)
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(f"device must exist on this machine, got {run.device!r}") from error
+    paths = {
+        item.name: _absolute(getattr(run.data, item.name))
+        for item in dataclasses.fields(run.data)
+        if item.name in ("root", "path")
+    }
+    return dataclasses.replace(
+        run,
+        data=dataclasses.replace(run.data, **paths),
+        store=_absolute(run.store),
+        privacy=dataclasses.replace(run.privacy, ledger=_absolute(run.privacy.ledger)),
+    )
+
+
+def _absolute(path: str | None) -> str | None:
+    return path and str(Path(path).expanduser().absolute())
 
 
 def _run_here(grid: LocalGrid, run_file: Path, progress: Progress) -> None:

@@ -26,6 +26,7 @@ from fedpate.federation import bundle
 from fedpate.federation.engines import processes
 from fedpate.federation.job import Job, read_ending
 from fedpate.federation.progress import Progress, replay
+from fedpate.federation.run_directory import unpaid_leaves_nothing
 from fedpate.federation.server_app import ENDING, PROGRESS
 
 log = logging.getLogger(__name__)
@@ -53,16 +54,17 @@ def run(job: Job, run_file: Path, n_hospitals: int, progress: Progress) -> None:
     assert job.folder is not None
     mark = processes.new_mark()
     runtime = Runtime(job.folder / "flower", mark)
-    try:
-        runtime.start()
-        run_id = runtime.submit(run_file, _federation_config(job, n_hospitals))
-        _follow(runtime, run_id, job.folder, progress)
-    except EngineError:
-        if job.run.verbose:
-            log.error("the SuperLink's log:\n%s", runtime.log())
-        raise
-    finally:
-        processes.end_marked(mark)
+    with unpaid_leaves_nothing(job.output):
+        try:
+            runtime.start()
+            run_id = runtime.submit(run_file, _federation_config(job, n_hospitals))
+            _follow(runtime, run_id, job.folder, progress)
+        except EngineError:
+            if job.run.verbose:
+                log.error("the SuperLink's log:\n%s", runtime.log())
+            raise
+        finally:
+            processes.end_marked(mark)
 
 
 class Runtime:
