@@ -24,6 +24,8 @@ from fedpate.federation.settings import Run
 
 T = TypeVar("T")
 
+NOISE_SETTINGS = ("mechanism.noise_scale", "mechanism.flip_probability")
+
 _HERE = Path(__file__).resolve().parent
 # In a wheel conf/ lies inside the package, in an editable installation beside it.
 CONF = next(folder for folder in (_HERE / "conf", _HERE.parent / "conf") if folder.is_dir())
@@ -117,29 +119,26 @@ def settle_noise(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """Noise is given by its scale or by its price: what was typed beats what a file says.
 
     A target in a file beats a scale in a file: the target's default is null, so somebody meant it,
-    while every mechanism's file has a scale.
+    while every mechanism's file has a scale. Beside a target the scale stays, but only as a shape:
+    calibration keeps the ratio of a mechanism's several scales.
 
     Raises:
       ConfigError: both were typed.
     """
-    scale, target = cfg.mechanism.get("noise_scale"), cfg.privacy.target_epsilon
-    if scale is None or target is None:
+    target = cfg.privacy.target_epsilon
+    if target is None:
         return cfg
-    typed = {override.key_or_group for override in parse(overrides)}
-    scale_typed, target_typed = (
-        key in typed for key in ("mechanism.noise_scale", "privacy.target_epsilon")
-    )
-    if scale_typed and target_typed:
+    given = {override.key_or_group: override.value() for override in parse(overrides)}
+    typed = [key for key in NOISE_SETTINGS if given.get(key) is not None]
+    if not typed:
+        return cfg
+    if given.get("privacy.target_epsilon") is not None:
         raise ConfigError(
-            "mechanism.noise_scale and privacy.target_epsilon must not both be given, "
-            f"got {scale:g} and {target:g}"
+            f"{typed[0]} and privacy.target_epsilon must not both be given, "
+            f"got {given[typed[0]]} and {target:g}"
         )
     settled = cfg.copy()
-    if scale_typed:
-        settled.privacy.target_epsilon = None
-    elif "threshold_noise_scale" not in cfg.mechanism:
-        settled.mechanism.noise_scale = None
-    # Beside a threshold the scale stays: calibration keeps the ratio of the two.
+    settled.privacy.target_epsilon = None
     return settled
 
 

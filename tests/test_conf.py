@@ -76,19 +76,17 @@ def test_an_overlay_gives_way_to_what_is_typed():
     assert build("experiment=mnist_250", "teachers_per_hospital=5").teachers_per_hospital == 5
 
 
-def test_what_is_typed_beats_what_a_file_says_about_noise(monkeypatch):
-    assert build("privacy.target_epsilon=2").mechanism.noise_scale is None
+def test_what_is_typed_beats_what_a_file_says_about_noise():
     assert build("mechanism.noise_scale=7").mechanism.noise_scale == 7
+    assert build("privacy.target_epsilon=2").privacy.target_epsilon == 2
     overrides = ["mechanism.noise_scale=7"]
     cfg = config.compose("config", overrides)
     cfg.privacy.target_epsilon = 3.0  # as from a file
-    run = config.build(cfg, overrides)
-    assert (run.mechanism.noise_scale, run.privacy.target_epsilon) == (7, None)
-    run = config.build(cfg, [])
-    assert (run.mechanism.noise_scale, run.privacy.target_epsilon) == (None, 3.0)
+    assert config.build(cfg, overrides).privacy.target_epsilon is None
+    assert config.build(cfg, []).privacy.target_epsilon == 3
 
 
-def test_beside_a_threshold_the_scale_stays_so_that_calibration_keeps_the_ratio():
+def test_beside_a_target_the_scales_stay_so_that_calibration_keeps_their_ratio():
     run = build("mechanism=confident", "privacy.target_epsilon=2")
     assert run.mechanism.noise_scale is not None
     assert run.privacy.target_epsilon == 2
@@ -145,6 +143,9 @@ def test_noise_and_target_cannot_both_be_typed():
     assert refusal("privacy.target_epsilon=2", "mechanism.noise_scale=3") == (
         "mechanism.noise_scale and privacy.target_epsilon must not both be given, got 3 and 2"
     )
+    flips = ("mechanism=randomized_response", "mechanism.flip_probability=0.3")
+    assert refusal("privacy.target_epsilon=2", *flips).startswith("mechanism.flip_probability and")
+    assert build("privacy.target_epsilon=2", "mechanism.noise_scale=null").privacy.target_epsilon
 
 
 def test_an_overlay_that_does_not_fit_a_choice_is_named():

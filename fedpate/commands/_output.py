@@ -1,11 +1,13 @@
 """How results are printed: JSON or tables on stdout, everything else on stderr."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from fedpate import _json
+from fedpate.errors import ConfigError
 
 
 def print_json(result: Any) -> None:
@@ -31,3 +33,18 @@ def complain(text: str) -> None:
 def say(text: str) -> None:
     """Plain text on stdout, as it is: commands are there to be copied."""
     sys.stdout.write(f"{text}\n")
+
+
+def write_file(path: Path, setting: str, content: str) -> None:
+    """Write a file that the user asked for.
+
+    Raises:
+      ConfigError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{setting} must be a file that can be written, got {path}: {error.strerror}"
+        ) from error

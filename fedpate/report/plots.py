@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -27,6 +27,10 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+# A file of its own has no page to take colours from.
+_PLAIN: dict[Any, Any] = {key: "black" for key, value in _STYLE.items() if value == _INK}
+
+
 def accuracy_bars(rows: Sequence[Accuracy], description: str) -> str:
     """Horizontal bars, the run's own results in the accent colour.
 
@@ -36,7 +40,7 @@ def accuracy_bars(rows: Sequence[Accuracy], description: str) -> str:
     """
     shown = [row for row in rows if row.accuracy is not None][::-1]
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(6.4, 0.5 + 0.36 * len(shown)), layout="constrained")
+        figure = Figure(figsize=(5.0, 0.4 + 0.33 * len(shown)), layout="constrained")
         axes = figure.add_subplot()
         values = [row.accuracy or 0.0 for row in shown]
         colors = [_ACCENT if row.ours else _FAINT for row in shown]
@@ -49,6 +53,28 @@ def accuracy_bars(rows: Sequence[Accuracy], description: str) -> str:
         for side in axes.spines.values():
             side.set_visible(False)
         return svg(figure, description)
+
+
+def frontier(plan: Mapping[str, Any]) -> str:
+    """Expected label accuracy against the guaranteed epsilon of a plan, as an SVG file."""
+    rows, unit = plan["frontier"]["rows"], plan["frontier"]["unit"]
+    with mpl.rc_context({**_STYLE, **_PLAIN}):
+        figure = Figure(figsize=(6.0, 3.6), layout="constrained")
+        axes = figure.add_subplot()
+        epsilons = [row["epsilon"][unit] for row in rows]
+        axes.semilogx(epsilons, [100 * row["label_accuracy"] for row in rows], marker="o")
+        axes.axhline(100 * plan["label_accuracy_without_noise"], linestyle=":", color="grey")
+        axes.set_xlabel(f"guaranteed epsilon per {unit}, delta {plan['delta']:g}")
+        axes.set_ylabel("expected label accuracy, %")
+        axes.grid(visible=True, alpha=0.3)
+        return standalone(figure)
+
+
+def standalone(figure: Figure) -> str:
+    """An SVG file of its own, the same bytes every time."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return file.getvalue()
 
 
 def svg(figure: Figure, description: str) -> str:

@@ -1,6 +1,6 @@
 """Tables for the terminal (rich), made from plain data: what is printed is what is recorded."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -133,3 +133,45 @@ def audit_table(audit: Mapping[str, Any]) -> RenderableType:
     verdict = "nothing contradicts the claim" if audit["passed"] else "THE CLAIM IS REFUTED"
     table.caption = f"confidence {audit['confidence']:g}; labels: {law}; {verdict}"
     return table
+
+
+def plan_tables(plan: Mapping[str, Any]) -> RenderableType:
+    """The best choice, the frontier, and what to make of them."""
+    title = (
+        f"{plan['hospitals']} hospitals x {plan['teachers_per_hospital']} teachers, "
+        f"{plan['classes']} classes, delta {plan['delta']:g}, {plan['relation']}"
+    )
+    parts: list[RenderableType] = [Text(title, style="bold")]
+    columns = ("mechanism", "queries", "labels", "label accuracy")
+    if plan["best"] is not None:
+        best = Table(box=box.SIMPLE_HEAD, title="best", title_justify="left")
+        _plan_columns(best, columns)
+        best.add_row(*_plan_row(plan["best"]))
+        parts.append(best)
+    unit = plan["frontier"]["unit"]
+    rows = Table(box=box.SIMPLE_HEAD, title_justify="left")
+    rows.title = f"what other epsilons per {unit} would give"
+    _plan_columns(rows, ("target", *columns))
+    for row in plan["frontier"]["rows"]:
+        rows.add_row(f"{row['target_epsilon']:g}", *_plan_row(row))
+    parts.append(rows)
+    parts += [Text(remark) for remark in plan["remarks"]]
+    return Group(*parts)
+
+
+def _plan_columns(table: Table, columns: Sequence[str]) -> None:
+    for column in columns:
+        table.add_column(column, justify="left" if column == "mechanism" else "right")
+    for unit in ("patient", "hospital"):
+        table.add_column(f"{unit} epsilon", justify="right")
+
+
+def _plan_row(choice: Mapping[str, Any]) -> list[str]:
+    mechanism = choice["mechanism"]
+    name = f"{mechanism['name']}, noise {text.scale(mechanism['noise_scale'])}"
+    if mechanism["threshold"] is not None:
+        name += f", threshold {text.scale(mechanism['threshold'])}"
+        name += f" with noise {text.scale(mechanism['threshold_noise_scale'])}"
+    cells = [name, str(choice["queries"]), f"{choice['labels']:.0f}"]
+    cells.append(text.percent(choice["label_accuracy"]))
+    return cells + [text.epsilon(choice["epsilon"][unit]) for unit in ("patient", "hospital")]

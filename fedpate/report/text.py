@@ -12,6 +12,15 @@ def epsilon(value: float | None) -> str:
     return f"{math.ceil(round(value * 100, 6)) / 100:.2f}"
 
 
+def factor(epsilon: float) -> str:
+    """e^epsilon, two digits, rounded up; beyond a million nobody needs the number."""
+    if epsilon > math.log(1e6):
+        return "more than a million"
+    value = math.exp(epsilon)
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return f"{math.ceil(round(value / step, 6)) * step:,.10g}"
+
+
 def percent(value: float | None) -> str:
     """A fraction in percent, one decimal."""
     return "-" if value is None else f"{100 * value:.1f} %"

@@ -46,7 +46,7 @@ def accuracies(summary: Summary) -> list[Accuracy]:
         ),
     ]
     notes = {
-        "vote_without_noise": ("vote without noise", "the labels that the noise is hiding"),
+        "vote_without_noise": ("vote without noise", "what the labels would have been"),
         "pooled": ("pooled training", "all records in one place"),
         "fedavg": ("federated averaging", "no privacy guarantee"),
         "best_hospital": ("best hospital alone", "trained on its own records"),
@@ -94,14 +94,18 @@ def warning(summary: Summary) -> str:
 def three_sentences(summary: Summary) -> list[str]:
     """What was done, what came out, what it says about a patient: for a physician."""
     federation, labels, student = summary["federation"], summary["labels"], summary["student"]
-    teachers = federation["teachers_per_hospital"]
-    models = "one model" if teachers == 1 else f"{teachers} models, each on other patients"
+    simulated = "" if summary["data"]["train_records"] is None else "simulated "
+    models = (
+        "one model"
+        if federation["teachers_per_hospital"] == 1
+        else (f"{federation['teachers_per_hospital']} models, no patient in two of them,")
+    )
     done = (
-        f"{federation['hospitals']} simulated hospitals trained {models}, and no record left a "
-        "hospital: only its models' votes on "
+        f"{federation['hospitals']} {simulated}hospitals each trained {models} on their own "
+        "patients; no record and no model left a hospital, only the models' votes on "
         f"{labels['asked']} public records did."
     )
-    noise = "" if summary["mechanism"]["name"] == "none" else " after random noise was added"
+    noise = "" if summary["mechanism"]["name"] == "none" else ", after random noise was added,"
     out = f"The most voted class{noise} became the label of {labels['answered']} of these records"
     if labels["accuracy"] is not None:
         out += f" ({text.percent(labels['accuracy'])} of the labels are right)"
@@ -115,12 +119,13 @@ def _promise(summary: Summary) -> str:
     if stop := warning(summary):
         return f"Nothing is promised to any patient: {stop}."
     privacy = summary["privacy"]
+    patient = privacy["patient"]["guaranteed"]
     return (
-        "Whatever can be concluded from the labels could be concluded almost as well if any one "
-        "patient's records had been different ones: this is epsilon "
-        f"{text.epsilon(privacy['patient']['guaranteed'])} per patient and "
+        f"Any conclusion drawn from the labels is at most {text.factor(patient)} times as likely "
+        "as it would be had any one patient's records been different ones (epsilon "
+        f"{text.epsilon(patient)} per patient and "
         f"{text.epsilon(privacy['hospital']['guaranteed'])} per hospital, at delta "
-        f"{privacy['delta']:g}, where smaller is more private."
+        f"{privacy['delta']:g}; smaller is more private)."
     )
 
 
@@ -132,11 +137,16 @@ def assumptions(summary: Summary) -> list[str]:
         if local
         else "The coordinator sees the votes, adds the noise and keeps its ledger: it is trusted."
     )
+    noise = (
+        "The noise comes from the operating system, not from the seed of the models."
+        if summary["mechanism"]["guarantee"]
+        else "The noise is not of the kind that a guarantee needs."
+    )
     return [
         trusted,
         "All records of one patient are in one shard, so a patient moves one teacher's vote.",
         "The public records and the test records share no patient with the hospitals' records.",
-        f"The noise is drawn from {summary['mechanism']['noise']}, independent of the seed.",
+        noise,
         "Every query is charged before its label exists, also one that stays unanswered.",
     ]
 
@@ -147,7 +157,11 @@ def who_saw_what(summary: Summary) -> list[tuple[str, str, str]]:
     votes = "each hospital's noisy votes" if local else "the votes of each hospital's teachers"
     hidden = "a record, a model, a vote without noise" if local else "a record, a model"
     return [
-        ("each hospital", "its own records and models; the public records", "other hospitals'"),
+        (
+            "each hospital",
+            "its own records and models; the public records",
+            "other hospitals' votes",
+        ),
         ("the coordinator", f"{votes}, the released labels", hidden),
         ("the student and everybody else", "the released labels, the student", "a vote"),
     ]

@@ -26,3 +26,11 @@ def test_epsilons(value, printed):
 )
 def test_sizes(n_bytes, printed):
     assert text.size(n_bytes) == printed
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "printed"),
+    [(0.0, "1"), (0.5, "1.7"), (1.0, "2.8"), (7.123, "1,300"), (20, "more than a million")],
+)
+def test_factors_are_rounded_up(epsilon, printed):
+    assert text.factor(epsilon) == printed
