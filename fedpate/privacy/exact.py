@@ -19,10 +19,13 @@ import numpy.typing as npt
 from scipy import special
 
 from fedpate import _check
+from fedpate.errors import ConfigError
 from fedpate.privacy.exact_laws import NoisyMaxLaw
 from fedpate.privacy.histograms import merged
 from fedpate.privacy.log_moments import LogMoments, OrderGrid, as_orders, largest_divergence
 from fedpate.records import Floats, Ints
+
+_MOST_GROUPS = 100  # all pairs of them are moves, and each moves the law of all
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def exact_rdp(
 
     Raises:
       ValueError: `votes_moved` > 1 with more than two classes, or an order <= 1.
+      ConfigError: the noise is too small, or with `scores` the classes too many, for the exact law.
     """
     alpha = as_orders(orders)
     if votes_moved > 1 and counts.shape[1] > 2:
@@ -109,7 +113,14 @@ class _Groups:
 
     @classmethod
     def of_classes(cls, counts: Ints, scores: Floats) -> "_Groups":
-        return cls(counts, np.ones_like(counts), scores)
+        pairs = np.column_stack([counts, scores])
+        different, sizes = np.unique(pairs, axis=0, return_counts=True)
+        if len(different) > _MOST_GROUPS:
+            raise ConfigError(
+                f"mechanism=interactive has an exact law for at most {_MOST_GROUPS} classes on "
+                f"which the student differs, got {counts.shape[0]} classes"
+            )
+        return cls(different[:, 0].astype(np.int64), sizes, different[:, 1])
 
     def moves(self, votes_moved: int) -> tuple[Ints, Ints, Ints]:
         """All (from group, to group, number of votes), each (n_moves,)."""

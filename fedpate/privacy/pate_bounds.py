@@ -132,22 +132,20 @@ def gnmax_rdp(log_q: Floats, sigma: float, orders: npt.ArrayLike) -> Floats:
     result = np.empty((len(log_q), len(alpha)))
     result[:] = alpha / (sigma * sigma)
     result[np.isneginf(log_q)] = 0.0
-    rows = np.flatnonzero(_theorem_6_applies(log_q, sigma))
-    log_p, log_a, log_b, mu_1 = _theorem_6_terms(log_q[rows], sigma)
-    steps = alpha - 1
+    rows = np.flatnonzero(theorem_6_applies(log_q, sigma))
     block = max(1, _CELLS // len(alpha))
     for start in range(0, len(rows), block):
-        part = slice(start, start + block)
-        bound = _log_sum((log_p[part], log_a[part]), (log_q[rows[part]], log_b[part]), steps)
-        bound /= steps
-        if mu_1[part].min() <= alpha.max():
-            np.copyto(bound, np.inf, where=alpha >= mu_1[part, None])
-        result[rows[part]] = np.minimum(result[rows[part]], bound, out=bound)
+        part = rows[start : start + block]
+        bound = theorem_6(log_q[part], sigma, alpha)
+        result[part] = np.minimum(result[part], bound, out=bound)
     return result
 
 
-def _theorem_6_applies(log_q: Floats, sigma: float) -> npt.NDArray[np.bool_]:
-    """Where q is small enough for [P18] Theorem 6 (its three conditions on q, mu_1, mu_2)."""
+def theorem_6_applies(log_q: Floats, sigma: float) -> npt.NDArray[np.bool_]:
+    """Where q is small enough for [P18] Theorem 6, whatever the order: (n_queries,).
+
+    With mu_1, mu_2 of Prop. 10: mu_2 > 1, the bound increases in q, and A is positive.
+    """
     mu_2 = sigma * np.sqrt(-log_q)
     good = (mu_2 > 1) & np.isfinite(log_q)
     mu = np.where(good, mu_2, 2.0)
@@ -156,15 +154,24 @@ def _theorem_6_applies(log_q: Floats, sigma: float) -> npt.NDArray[np.bool_]:
     return np.asarray(good & increasing & (-log_q > epsilon_2))
 
 
-def _theorem_6_terms(log_q: Floats, sigma: float) -> tuple[Floats, Floats, Floats, Floats]:
-    """log(1-q), log A, log B of [P18] Theorem 6 and mu_1 of Prop. 10, each (n_queries,)."""
+def theorem_6(log_q: Floats, sigma: float, alpha: Floats) -> Floats:
+    """The bound of [P18] Theorem 6 for q that it applies to; infinite for orders >= mu_1.
+
+    Returns:
+      (n_queries, n_orders). Not releasable.
+    """
     mu_2 = sigma * np.sqrt(-log_q)
     mu_1 = mu_2 + 1
     log_p = np.log1p(-np.exp(log_q))
     inner = (log_q + mu_2 / (sigma * sigma)) * (1 - 1 / mu_2)
     log_a = log_p - np.log(-np.expm1(inner))
     log_b = mu_1 / (sigma * sigma) - log_q / mu_2
-    return log_p, log_a, log_b, mu_1
+    steps = alpha - 1
+    bound = _log_sum((log_p, log_a), (log_q, log_b), steps)
+    bound /= steps
+    if mu_1.min(initial=np.inf) <= alpha.max():
+        np.copyto(bound, np.inf, where=alpha >= mu_1[:, None])
+    return bound
 
 
 def _log_sum(stay: tuple[Floats, Floats], leave: tuple[Floats, Floats], steps: Floats) -> Floats:
