@@ -9,12 +9,15 @@ integers count + k is a rounding, thus post-processing, of the continuous mechan
 Floating point never decides a close call. A decision is a comparison, made in float64 where it
 clears a margin 10^4 times the error of `fedpate.privacy.laws`, which also covers what further bits
 of U could change. Otherwise the cell becomes an interval [Q(u/2^B), Q((u+1)/2^B)] in mpmath, wider
-by mpmath's own error, and 64 more bits are drawn until all of it lies on one side. Drawing bits
-only when they matter has the law of drawing them all, so the noise has the continuous law unless
+by mpmath's own error, and its bits are doubled until all of it lies on one side. Drawing bits only
+when they matter has the law of drawing them all, so the noise has the continuous law unless
 `MAX_BITS` are too few. That needs U within 2^(3-MAX_BITS) of one of the points where a decision
-changes: at most 2^52 of them per cell (scale 10^12, |X| <= 710 scales: the integers' boundaries)
-and one for a threshold or an arg max given the other cells, together below 2^-960 per cell. This
-statistical distance is what `Event.slack` carries and an accountant pays for out of delta.
+changes: at most 2^55 of them per cell (scale 10^12, |X| <= 5,700 scales: the integers' boundaries)
+and one for a threshold or an arg max given the other cells, together below 2^(64-MAX_BITS).
+
+An accountant multiplies this distance by e^epsilon. With the 128 bits alone an epsilon above 60, as
+a hospital of many teachers has, could not be backed by the noise; with 8,192 it vanishes beside
+any delta up to an epsilon of 5,500.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,13 +52,13 @@ T = TypeVar("T")
 Decide = Callable[[list[Interval], mpmath.MPContext], T | None]  # None: more bits are needed
 
 MARGIN = 1e-9  # relative to scale + |x|; float64 is right to 1e-13
-MAX_BITS = 1024
+MAX_BITS = 8192
 FLOAT_TAIL = 2.0**-64  # below, fewer than 64 of a cell's first 128 bits are left to place X
 
 
 def statistical_distance(n_cells: int) -> float:
     """Upper bound on the total variation between `n_cells` drawn and the continuous law."""
-    return n_cells * 2.0**-960
+    return float(n_cells * 2.0 ** (64 - MAX_BITS))  # 0 in float64 unless MAX_BITS is made small
 
 
 class _Uniform:
@@ -67,8 +70,9 @@ class _Uniform:
     def refine(self, entropy: Entropy) -> None:
         if self.bits >= MAX_BITS:
             raise RuntimeError(f"{MAX_BITS} random bits decided nothing: entropy is not random")
-        self.numerator = self.numerator << 64 | int(entropy.words(1)[0])
-        self.bits += 64
+        for word in entropy.words(self.bits // 64):
+            self.numerator = self.numerator << 64 | int(word)
+        self.bits *= 2
 
     def interval(self, law: Law, mp: mpmath.MPContext) -> Interval:
         """Bounds on X that hold whatever the bits not yet drawn are."""
