@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from fedpate.data.preprocessing import Preprocessing
-from fedpate.learning.nets import Net
+from fedpate.learning import stacked
+from fedpate.learning.nets import Net, Params
 from fedpate.records import Features, Floats, Ints
 
-Params = dict[str, torch.Tensor]  # parameter name -> values, on the CPU
+ANSWER_BYTES = 2**27  # of activations at a time, when a network is asked
 
 
 @runtime_checkable
@@ -72,13 +73,23 @@ class TorchTeacher:
         return torch.softmax(self._logits(features).double(), dim=1).numpy()
 
     def _logits(self, features: Features) -> torch.Tensor:
-        module = self.net.module()
-        module.load_state_dict(self.params, assign=True)
-        prepared = self.preprocessing.apply(features)
+        """In batches of bounded memory: (n, ...) -> (n, n_classes)."""
+        one = stacked.stack(self.net, [self.params])
+        step = max(1, ANSWER_BYTES // (4 * self.net.activations))
         with torch.inference_mode():
-            batch = torch.from_numpy(prepared).reshape(self.net.batch_shape(len(prepared)))
-            logits: torch.Tensor = module(batch)
-        return logits
+            return torch.cat(
+                [
+                    stacked.logits(self.net, one, as_records(self, features[at : at + step]))[0]
+                    for at in range(0, len(features), step)
+                ]
+                or [torch.empty(0, self.n_classes)]
+            )
+
+
+def as_records(teacher: TorchTeacher, features: Features) -> torch.Tensor:
+    """Preprocessed, in the network's shape, for all the models of a stack: (1, n, ...)."""
+    prepared = teacher.preprocessing.apply(features)
+    return torch.from_numpy(prepared).reshape(1, -1, *teacher.net.input_shape)
 
 
 def one_hot(labels: Ints, n_classes: int) -> Floats:

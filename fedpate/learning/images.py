@@ -1,24 +1,30 @@
-"""Cheap augmentation: images moved by a few whole pixels, zeros coming in at the edges."""
+"""Cheap augmentation: images turned, zoomed and shifted a little, in one bilinear resampling."""
 
 import torch
+from torch.nn import functional
 
 
-def shifted(images: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
-    """Move each image by its own whole number of pixels.
+def moved(images: torch.Tensor, motions: torch.Tensor) -> torch.Tensor:
+    """Resample each image by its own motion.
 
     Args:
-      images: (n, channels, rows, columns).
-      shifts: (n, 2) integers, pixels down and right.
+      images: (n, channels, rows, columns); what moves in is 0, the background.
+      motions: (n, 2, 3), from `fedpate.learning.motions`.
 
     Returns:
-      Like `images`; what moves in is 0, which is the background after preprocessing.
+      Like `images`.
     """
     n, _, rows, columns = images.shape
-    down, right = shifts.long().unbind(dim=1)
-    row = torch.arange(rows, device=images.device) - down[:, None]  # (n, rows), where from
-    column = torch.arange(columns, device=images.device) - right[:, None]
-    row_in, column_in = (row >= 0) & (row < rows), (column >= 0) & (column < columns)
-    row, column = row.clamp(0, rows - 1), column.clamp(0, columns - 1)
-    picked = torch.arange(n, device=images.device)[:, None, None]
-    moved = images[picked, :, row[:, :, None], column[:, None, :]].permute(0, 3, 1, 2)
-    return moved * (row_in[:, None, :, None] & column_in[:, None, None, :])
+    x = _centres(columns, images.device)
+    y = _centres(rows, images.device)
+    grid = images.new_empty(n, rows, columns, 2)
+    for axis in (0, 1):  # an affine map is a sum of a part per column and a part per row
+        along, across, shift = motions[:, axis].unbind(dim=1)
+        by_row = torch.addcmul(shift[:, None], across[:, None], y)
+        torch.add((along[:, None] * x)[:, None, :], by_row[:, :, None], out=grid[..., axis])
+    return functional.grid_sample(images, grid, align_corners=False)
+
+
+def _centres(n: int, device: torch.device) -> torch.Tensor:
+    """Pixel centres of an axis that spans [-1, 1]."""
+    return (torch.arange(n, dtype=torch.float32, device=device) * 2 + 1) / n - 1

@@ -7,15 +7,14 @@ together. Models that cannot be stacked are trained here.
 import torch
 from torch.nn import functional
 
-from fedpate.learning.fitted import Params
-from fedpate.learning.images import shifted
-from fedpate.learning.nets import Net, Weights
+from fedpate.learning.images import moved
+from fedpate.learning.nets import Net, Params
 from fedpate.learning.schedule import Schedule, Training
 
 
 def train_one(
     net: Net,
-    weights: Weights,
+    weights: Params,
     features: torch.Tensor,
     labels: torch.Tensor,
     schedule: Schedule,
@@ -29,7 +28,7 @@ def train_one(
       weights: where training starts.
       features: (n_records, ...) float32, already preprocessed.
       labels: (n_records,) int64.
-      schedule: which records are in which batch, and how their images are shifted.
+      schedule: which records are in which batch, and how their images are moved.
       training: learning rate and weight decay.
       device: where to train.
 
@@ -37,10 +36,10 @@ def train_one(
       The trained parameters, on the CPU.
     """
     module = net.module()
-    start = {name: torch.from_numpy(value.copy()) for name, value in weights.items()}
+    start = {name: value.clone() for name, value in weights.items()}
     module.load_state_dict(start, assign=True)
     module.requires_grad_().to(device)
-    features = features.reshape(net.batch_shape(len(features))).to(device)
+    features = features.reshape(-1, *net.input_shape).to(device)
     labels = labels.to(device)
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=0.0, weight_decay=training.weight_decay, fused=True
@@ -48,9 +47,9 @@ def train_one(
     for step, rows in enumerate(torch.from_numpy(schedule.rows).to(device)):
         chosen = rows[rows >= 0]
         batch = features[chosen]
-        if schedule.shifts is not None:
-            shifts = torch.from_numpy(schedule.shifts[step]).to(device)
-            batch = shifted(batch, shifts[: len(chosen)])
+        if schedule.motions is not None:
+            motions = torch.from_numpy(schedule.motions[step]).to(device)
+            batch = moved(batch, motions[rows >= 0])
         optimizer.param_groups[0]["lr"] = training.rate(step, schedule.steps)
         optimizer.zero_grad()
         loss = functional.cross_entropy(module(batch), labels[chosen])

@@ -8,32 +8,49 @@ Images are (rows, columns) or (channels, rows, columns) per record; anything els
 
 import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from fedpate.errors import ConfigError
 
-Weights = dict[str, npt.NDArray[np.float32]]  # parameter name -> values of one model
+STEM_SIDE = 16  # pixels
+
+Params = dict[str, torch.Tensor]  # parameter name -> float32 values of one model
+
+
+@dataclass(frozen=True)
+class Block:
+    """A convolution with padding kernel // 2, a maximum pool (1: none) and a ReLU."""
+
+    inputs: int  # channels
+    outputs: int  # channels
+    kernel: int  # rows = columns, odd
+    stride: int
+    pool: int
+
+    def side(self, side: int) -> int:
+        """Rows (or columns) after the block."""
+        return ((side - 1) // self.stride + 1) // self.pool
 
 
 @dataclass(frozen=True)
 class Net:
-    """Convolution blocks (none for an MLP), then dense layers; ReLU between all of them.
-
-    A block is a convolution with "same" padding, a ReLU and a 2 x 2 maximum pool. A block that
-    would pool an image of one row or column is left out: "size taken from the data".
-    """
+    """Convolution blocks (none for an MLP), then dense layers with a ReLU between them."""
 
     record_shape: tuple[int, ...]
-    channels: tuple[int, ...]  # outputs of each convolution
-    kernel: int  # rows = columns of each convolution, odd
-    hidden: tuple[int, ...]  # widths of the dense layers before the logits
-    n_classes: int
+    blocks: tuple[Block, ...]
+    widths: tuple[int, ...]  # inputs of the first dense layer, ..., number of classes
+
+    @property
+    def n_classes(self) -> int:
+        """Width of the last layer."""
+        return self.widths[-1]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -41,83 +58,93 @@ class Net:
         depth, rows, columns = (1, *self.record_shape)[-3:]
         return depth, rows, columns
 
-    def convolutions(self) -> list[tuple[int, int, int, int]]:
-        """(inputs, outputs, rows, columns) of each convolution; rows and columns of its input."""
-        found: list[tuple[int, int, int, int]] = []
-        if self.channels:
-            depth, rows, columns = self.image_shape
-            for outputs in self.channels:
-                if min(rows, columns) < 2:
-                    break
-                found.append((depth, outputs, rows, columns))
-                depth, rows, columns = outputs, rows // 2, columns // 2
-        return found
-
-    def widths(self) -> tuple[int, ...]:
-        """Inputs of the first dense layer, the hidden widths, the number of classes."""
-        convolutions = self.convolutions()
-        inputs = math.prod(self.record_shape)
-        if convolutions:
-            _, depth, rows, columns = convolutions[-1]
-            inputs = depth * (rows // 2) * (columns // 2)
-        return (inputs, *self.hidden, self.n_classes)
-
     def module(self) -> nn.Sequential:
         """One model, on no device's memory yet: its parameters are filled by `load_state_dict`."""
         layers: list[nn.Module] = []
         with torch.device("meta"):  # no draw from torch's global generator
-            for inputs, outputs, _, _ in self.convolutions():
-                layers += [nn.Conv2d(inputs, outputs, self.kernel, padding="same"), nn.ReLU()]
-                layers += [nn.MaxPool2d(2)]
+            for block in self.blocks:
+                layers.append(
+                    nn.Conv2d(
+                        block.inputs,
+                        block.outputs,
+                        block.kernel,
+                        block.stride,
+                        padding=block.kernel // 2,
+                    )
+                )
+                layers += [nn.MaxPool2d(block.pool)] if block.pool > 1 else []
+                layers.append(nn.ReLU())
             layers.append(nn.Flatten())
-            widths = self.widths()
-            for inputs, outputs in itertools.pairwise(widths):
+            for inputs, outputs in itertools.pairwise(self.widths):
                 layers += [nn.Linear(inputs, outputs), nn.ReLU()]
         return nn.Sequential(*layers[:-1])
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Parameter name -> shape, in the module's order."""
-        return {name: tuple(value.shape) for name, value in self.module().named_parameters()}
+        return dict(_shapes(self))
 
-    def batch_shape(self, n_records: int) -> tuple[int, ...]:
-        """The shape in which a batch enters the module."""
-        return (n_records, *(self.image_shape if self.channels else self.record_shape))
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape in which one record enters the module."""
+        return self.image_shape if self.blocks else self.record_shape
+
+    @property
+    def n_parameters(self) -> int:
+        """Weights and biases of one model."""
+        return sum(math.prod(shape) for shape in self.shapes().values())
+
+    @property
+    def activations(self) -> int:
+        """Numbers that a forward pass makes of one record, the record included."""
+        _, rows, columns = self.image_shape
+        total = math.prod(self.record_shape)
+        for block in self.blocks:
+            total += block.outputs * -(-rows // block.stride) * -(-columns // block.stride)
+            rows, columns = block.side(rows), block.side(columns)
+            total += block.outputs * rows * columns
+        return total + sum(self.widths)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, for a file's header."""
-        return {
-            "record_shape": list(self.record_shape),
-            "channels": list(self.channels),
-            "kernel": self.kernel,
-            "hidden": list(self.hidden),
-            "n_classes": self.n_classes,
-        }
+        return asdict(self)
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> "Net":
+    def from_dict(cls, fields: Mapping[str, Any]) -> "Net":
         """Read what `to_dict` wrote."""
         return cls(
-            record_shape=tuple(fields["record_shape"]),
-            channels=tuple(fields["channels"]),
-            kernel=int(fields["kernel"]),
-            hidden=tuple(fields["hidden"]),
-            n_classes=int(fields["n_classes"]),
+            tuple(fields["record_shape"]),
+            tuple(Block(**block) for block in fields["blocks"]),
+            tuple(fields["widths"]),
         )
+
+
+@lru_cache(maxsize=64)
+def _shapes(net: Net) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in net.module().named_parameters()}
 
 
 def mlp(record_shape: tuple[int, ...], hidden: tuple[int, ...], n_classes: int) -> Net:
     """Dense layers over the flattened record; no hidden layer is logistic regression."""
-    return Net(tuple(record_shape), (), 1, tuple(hidden), n_classes)
+    return Net(tuple(record_shape), (), (math.prod(record_shape), *hidden, n_classes))
 
 
 def cnn(
     record_shape: tuple[int, ...],
     channels: tuple[int, ...],
-    kernel: int,
     hidden: tuple[int, ...],
     n_classes: int,
 ) -> Net:
-    """Convolution blocks, then dense layers.
+    """Convolution blocks sized by the image, then dense layers.
+
+    An image of `STEM_SIDE` pixels or more is first halved by a 5 x 5 convolution with stride 2
+    (cheaper than to convolve it whole and pool); every other block is a 3 x 3 convolution and a
+    2 x 2 pool. Blocks that would pool a single row or column are left out.
+
+    Args:
+      record_shape: (rows, columns) or (channels, rows, columns).
+      channels: outputs of each block.
+      hidden: widths of the dense layers before the logits.
+      n_classes: number of logits.
 
     Raises:
       ConfigError: the records are not images.
@@ -127,16 +154,27 @@ def cnn(
             "a cnn needs images of shape (rows, columns) or (channels, rows, columns), "
             f"got records of shape {tuple(record_shape)}"
         )
-    return Net(tuple(record_shape), tuple(channels), kernel, tuple(hidden), n_classes)
+    depth, rows, columns = (1, *record_shape)[-3:]
+    blocks: list[Block] = []
+    for outputs in channels:
+        if not blocks and min(rows, columns) >= STEM_SIDE:
+            block = Block(depth, outputs, kernel=5, stride=2, pool=1)
+        else:
+            block = Block(depth, outputs, kernel=3, stride=1, pool=2)
+        if min(rows, columns) < block.pool:
+            break
+        blocks.append(block)
+        depth, rows, columns = outputs, block.side(rows), block.side(columns)
+    return Net(tuple(record_shape), tuple(blocks), (depth * rows * columns, *hidden, n_classes))
 
 
-def initial_weights(net: Net, rng: np.random.Generator) -> Weights:
+def initial_params(net: Net, rng: np.random.Generator) -> Params:
     """He initialization, uniform, from `rng` alone; biases start at zero (He et al. 2015)."""
-    weights: Weights = {}
+    params: Params = {}
     for name, shape in net.shapes().items():
         if name.endswith("bias"):
-            weights[name] = np.zeros(shape, np.float32)
+            params[name] = torch.zeros(shape)
         else:
             bound = math.sqrt(6 / math.prod(shape[1:]))
-            weights[name] = rng.uniform(-bound, bound, shape).astype(np.float32)
-    return weights
+            params[name] = torch.from_numpy(rng.uniform(-bound, bound, shape).astype(np.float32))
+    return params

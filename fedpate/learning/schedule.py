@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fedpate import _check
+from fedpate.learning.motions import Motions, draw_motions
 
 PADDING = -1  # a row number that stands for "no record"
+WIDTH_STEP = 8  # widths of batches are multiples of this, or the batch size
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ class Training:
     batch_size: int
     learning_rate: float
     weight_decay: float
-    max_shift: int = 0  # pixels; images are moved by up to so many, at random
+    max_shift: float = 0.0  # share of an image's side; images are moved at random, `motions`
+    max_turn: float = 0.0  # degrees
+    max_zoom: float = 0.0  # logarithm of the largest factor
 
     @classmethod
     def of(cls, settings: object) -> Self:
@@ -50,14 +54,27 @@ class Training:
         for name in ("epochs", "min_steps", "batch_size"):
             _check.at_least(1, **{f"{group}.{name}": getattr(self, name)})
         _check.at_least(self.min_steps, **{f"{group}.max_steps": self.max_steps})
-        _check.at_least(0, **{f"{group}.max_shift": self.max_shift})
         _check.positive(**{f"{group}.learning_rate": self.learning_rate})
-        _check.non_negative(**{f"{group}.weight_decay": self.weight_decay})
+        for name in ("weight_decay", "max_shift", "max_turn", "max_zoom"):
+            _check.non_negative(**{f"{group}.{name}": getattr(self, name)})
+
+    @property
+    def moves_images(self) -> bool:
+        """Whether there is any augmentation."""
+        return max(self.max_shift, self.max_turn, self.max_zoom) > 0
 
     def steps(self, n_records: int) -> int:
         """Batches that a model with so many records trains for."""
         wanted = self.epochs * -(-n_records // self.batch_size)
         return min(max(wanted, self.min_steps), self.max_steps)
+
+    def width(self, n_records: int) -> int:
+        """Places in a batch of a model with so many records, padding included.
+
+        Few distinct widths, so that small shards of unequal sizes can be trained together.
+        """
+        padded = -(-n_records // WIDTH_STEP) * WIDTH_STEP
+        return min(self.batch_size, padded)
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of a step, counted from 0, of a training of so many steps."""
@@ -69,26 +86,42 @@ class Schedule:
     """The batches of one model's training."""
 
     rows: npt.NDArray[np.int32]  # (steps, width) row numbers in the shard, PADDING at the end
-    shifts: npt.NDArray[np.int8] | None  # (steps, width, 2) pixels down and right
+    motions: Motions | None  # (steps, width, 2, 3), for images that are moved
 
     @property
     def steps(self) -> int:
         """Number of batches."""
         return len(self.rows)
 
+    @property
+    def width(self) -> int:
+        """Places in a batch, padding included."""
+        return int(self.rows.shape[1])
 
-def make_schedule(n_records: int, training: Training, rng: np.random.Generator) -> Schedule:
-    """Every epoch is a fresh permutation, cut into batches; the last batch may be smaller."""
+
+def make_schedule(
+    n_records: int, training: Training, rng: np.random.Generator, *, images: bool
+) -> Schedule:
+    """Every epoch is a fresh permutation, cut into batches; the last batch may be smaller.
+
+    Args:
+      n_records: of the shard, >= 1.
+      training: epochs, batch size and augmentation.
+      rng: the model's own stream.
+      images: whether records are images, so that they can be moved.
+    """
     steps = training.steps(n_records)
-    width = min(training.batch_size, n_records)
-    per_epoch = -(-n_records // width)
+    size = min(training.batch_size, n_records)
+    per_epoch = -(-n_records // size)
     epochs = -(-steps // per_epoch)
-    orders = np.full((epochs, per_epoch * width), PADDING, np.int32)
+    orders = np.full((epochs, per_epoch * size), PADDING, np.int32)
     orders[:, :n_records] = np.arange(n_records, dtype=np.int32)
     orders[:, :n_records] = rng.permuted(orders[:, :n_records], axis=1)
-    rows = orders.reshape(epochs * per_epoch, width)[:steps]
-    shifts = None
-    if training.max_shift:
-        reach = training.max_shift
-        shifts = rng.integers(-reach, reach, (*rows.shape, 2), np.int8, endpoint=True)
-    return Schedule(rows, shifts)
+    rows = np.full((steps, training.width(n_records)), PADDING, np.int32)
+    rows[:, :size] = orders.reshape(epochs * per_epoch, size)[:steps]
+    motions = None
+    if images and training.moves_images:
+        motions = draw_motions(
+            rows.shape, training.max_shift, training.max_turn, training.max_zoom, rng
+        )
+    return Schedule(rows, motions)

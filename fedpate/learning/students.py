@@ -18,7 +18,7 @@ from fedpate.learning.schedule import Training
 from fedpate.learning.teachers import (
     SKLEARN_MODELS,
     Progress,
-    check_convolutions,
+    check_channels,
     check_widths,
 )
 from fedpate.records import LabelledData, QueryBatch, Release
@@ -72,7 +72,6 @@ class TorchStudent:
     name: ClassVar[str] = "torch"
     members: int = 1  # networks that differ in their initial weights and batch order
     channels: tuple[int, ...] = (16, 32)  # of each convolution, for images
-    kernel: int = 3
     hidden: tuple[int, ...] = (64,)
     epochs: int = 30
     min_steps: int = 300
@@ -80,13 +79,15 @@ class TorchStudent:
     batch_size: int = 32
     learning_rate: float = 0.003
     weight_decay: float = 0.01
-    max_shift: int = 2  # pixels by which a training image is moved at random; 0: not at all
+    max_shift: float = 0.07  # share of its side by which a training image is moved at random
+    max_turn: float = 12.0  # degrees by which it is turned
+    max_zoom: float = 0.15  # logarithm of the largest factor by which each axis is scaled
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
         object.__setattr__(self, "hidden", tuple(self.hidden))
         _check.at_least(1, **{"student.members": self.members})
-        check_convolutions("student", self.channels, self.kernel)
+        check_channels("student.channels", self.channels)
         check_widths("student.hidden", self.hidden)
         Training.of(self).check("student")
 
@@ -96,7 +97,7 @@ class TorchStudent:
 
         if len(record_shape) == 1:
             return nets.mlp(record_shape, self.hidden, n_classes)
-        return nets.cnn(record_shape, self.channels, self.kernel, self.hidden, n_classes)
+        return nets.cnn(record_shape, self.channels, self.hidden, n_classes)
 
     def fit(
         self,

@@ -97,7 +97,6 @@ class Cnn:
 
     name: ClassVar[str] = "cnn"
     channels: tuple[int, ...] = (16, 32)  # of each convolution; each halves the image
-    kernel: int = 3  # rows = columns of a convolution, odd
     hidden: tuple[int, ...] = (64,)  # widths of the dense layers before the classes
     epochs: int = 30
     min_steps: int = 100
@@ -105,12 +104,14 @@ class Cnn:
     batch_size: int = 32
     learning_rate: float = 0.003
     weight_decay: float = 0.01
-    max_shift: int = 2  # pixels by which a training image is moved at random; 0: not at all
+    max_shift: float = 0.07  # share of its side by which a training image is moved at random
+    max_turn: float = 12.0  # degrees by which it is turned
+    max_zoom: float = 0.15  # logarithm of the largest factor by which each axis is scaled
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
         object.__setattr__(self, "hidden", tuple(self.hidden))
-        check_convolutions("teacher", self.channels, self.kernel)
+        check_channels("teacher.channels", self.channels)
         check_widths("teacher.hidden", self.hidden)
         Training.of(self).check("teacher")
 
@@ -118,7 +119,7 @@ class Cnn:
         """The architecture for images of this shape; `ConfigError` for tables."""
         from fedpate.learning import nets
 
-        return nets.cnn(record_shape, self.channels, self.kernel, self.hidden, n_classes)
+        return nets.cnn(record_shape, self.channels, self.hidden, n_classes)
 
     fit_all = _fit_torch
 
@@ -212,11 +213,8 @@ def check_widths(name: str, widths: Sequence[int]) -> None:
         _check.at_least(1, **{name: width})
 
 
-def check_convolutions(group: str, channels: Sequence[int], kernel: int) -> None:
-    """At least one convolution, with an odd kernel; `ConfigError` names the setting."""
-    check_widths(f"{group}.channels", channels)
+def check_channels(name: str, channels: Sequence[int]) -> None:
+    """At least one convolution; `ConfigError` names the setting."""
+    check_widths(name, channels)
     if not channels:
-        raise ConfigError(f"{group}.channels must name at least one convolution, got none")
-    _check.at_least(1, **{f"{group}.kernel": kernel})
-    if kernel % 2 == 0:
-        raise ConfigError(f"{group}.kernel must be odd, got {kernel}")
+        raise ConfigError(f"{name} must name at least one convolution, got none")
