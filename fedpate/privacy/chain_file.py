@@ -64,9 +64,11 @@ class ChainFile:
         """
         path = Path(path)
         with _translated(path, form):
-            # Where the folder cannot be written SQLite cannot make its shared-memory file, and
-            # nobody else can be writing either.
-            mode = "ro" if os.access(path.parent, os.W_OK) else "ro&immutable=1"
+            # Where the folder cannot be written SQLite cannot make its shared-memory file. Nobody
+            # else can be writing there either; but a journal left behind holds the last entries.
+            journal = path.with_name(path.name + "-wal")
+            sealed = not os.access(path.parent, os.W_OK) and not journal.exists()
+            mode = "ro&immutable=1" if sealed else "ro"
             self = cls(path, mode, form)
             with self._closed_on_error(), self.reading():
                 if form.is_new(self.db, path):

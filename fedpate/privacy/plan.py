@@ -1,10 +1,10 @@
 """A plan before any training: what labels cost, what they are worth, which mechanism to use.
 
 Asked with a target epsilon and a number of labels, it finds the most accurate labels; with a target
-and a wanted accuracy, the most labels; without a target, the least epsilon. Prices are guaranteed
-ones (`plan_search`), accuracies are expectations under a model of votes or a pilot (`vote_model`),
-over the queries that are answered: a threshold answers the easier ones. Among ways within
-`TOLERANCE` of the best, the first of `MECHANISM_NAMES` is taken.
+and a wanted accuracy, the most labels; without a target, the least epsilon per patient. Prices are
+guaranteed ones (`plan_search`), accuracies are expectations under a model of votes or a pilot
+(`vote_model`), over the queries that are answered: a threshold answers the easier ones. Among ways
+within `TOLERANCE` of the best, the first of `MECHANISM_NAMES` is taken.
 """
 
 import math

@@ -34,7 +34,7 @@ def test_ten_hospitals_with_one_teacher_each_get_no_useful_guarantee():
     found = plan(
         Question(10, 1, classes=2, labels=100, label_accuracy=0.95, votes=NEARLY_UNANIMOUS)
     )
-    assert 15 < found.best.epsilon["patient"] < 25
+    assert 12 < found.best.epsilon["patient"] < 25
     assert not found.useful
     words = " ".join(found.remarks)
     assert (
@@ -50,7 +50,7 @@ def test_ten_hospitals_with_25_teachers_each_do():
                 10, 25, classes=classes, labels=100, label_accuracy=0.95, votes=NEARLY_UNANIMOUS
             )
         )
-        assert 0.3 < found.best.epsilon["patient"] < 0.8
+        assert 0.2 < found.best.epsilon["patient"] < 0.8
         assert found.useful
         assert "protects patients, not hospitals" in " ".join(found.remarks)
 
