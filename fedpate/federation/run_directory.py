@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,7 +41,8 @@ def unpaid_leaves_nothing(path: Path) -> Iterator[None]:
             shutil.rmtree(draft, ignore_errors=True)
         if ledger_is_new and not _has_charges(path / LEDGER):
             for suffix in ("", "-wal", "-shm"):
-                (path / f"{LEDGER}{suffix}").unlink(missing_ok=True)
+                with suppress(OSError):  # never there, or the place cannot be written
+                    (path / f"{LEDGER}{suffix}").unlink()
         for folder in made:
             try:
                 folder.rmdir()

@@ -35,7 +35,7 @@ def side(tmp_path):
 
 @pytest.fixture
 def coordinators_log():
-    """What a process that runs coordinator and hospitals shows; caplog would listen at the latter."""
+    """What a process that plays all parts shows; caplog also hears loggers that show nothing."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     logging.getLogger().addHandler(handler)

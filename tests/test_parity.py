@@ -1,0 +1,88 @@
+"""One run, every engine: the same votes, labels and price, on real data and from empty stores."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from federated import small_run
+from fedpate.data.partition import PARTITIONS
+from fedpate.data.sources import SOURCES
+from fedpate.federation.engines import processes, simulate
+from fedpate.learning.teachers import TEACHERS
+from fedpate.privacy.mechanisms import MECHANISMS
+
+
+def parity_run(tmp_path: Path, **changes):
+    """Ten hospitals with unlike shares of the digits, so that teachers disagree."""
+    settings = {
+        "data": SOURCES["digits"](),
+        "partition": PARTITIONS["dirichlet"](alpha=0.3),
+        "teacher": TEACHERS["mlp"](hidden=(16,), min_steps=30, max_steps=60),
+        "hospitals": 10,
+        "queries": 60,
+        "message_mb": 0.0016,  # 25 images: three batches
+    }
+    return small_run(tmp_path, **{**settings, **changes})
+
+
+def outcome(run, folder):
+    """Everything that must not depend on the engine."""
+    simulate(replace(run, store=str(folder / "store")), folder / "out")
+    summary = json.loads((folder / "out" / "summary.json").read_text())
+    with np.load(folder / "out" / "votes.npz") as votes:
+        arrays = (votes["query_ids"].tolist(), votes["counts"].tolist())
+    same = ("data", "mechanism", "labels", "privacy", "student", "baselines", "bytes")
+    labels = (folder / "out" / "labels.csv").read_text()
+    return {"votes": arrays, "labels": labels, "summary": {key: summary[key] for key in same}}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """What the in-process engine gives."""
+    folder = tmp_path_factory.mktemp("inprocess")
+    found = outcome(parity_run(folder), folder)
+    counts = np.array(found["votes"][1])
+    assert (counts.max(axis=1) < 20).mean() > 0.5  # the teachers do disagree
+    return found
+
+
+def ours():
+    """Processes that carry any engine's mark."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if processes.MARK.encode() in path.read_bytes():
+                found.append(path.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+def test_the_pool_gives_the_same(reference, tmp_path):
+    assert outcome(parity_run(tmp_path, engine="pool"), tmp_path) == reference
+
+
+def test_flowers_simulation_runtime_gives_the_same_and_leaves_nothing(
+    reference, tmp_path, monkeypatch
+):
+    temporary, home = tmp_path / "t", tmp_path / "home"
+    temporary.mkdir()
+    home.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setenv("HOME", str(home))
+    before = ours()
+    assert outcome(parity_run(tmp_path, engine="flower"), tmp_path) == reference
+    assert not list(temporary.iterdir())
+    assert ours() == before
+    assert not list(home.iterdir())
+
+
+def test_local_noise_follows_the_hospitals_name(tmp_path):
+    laplace = MECHANISMS["laplace"](noise_scale=5.0)
+    run = parity_run(tmp_path, trust="local", mechanism=laplace)
+    first = outcome(run, tmp_path / "first")
+    assert outcome(run, tmp_path / "again") == first
+    assert outcome(replace(run, engine="pool"), tmp_path / "pool") == first
