@@ -101,11 +101,8 @@ def fit_all(
     shards: Sequence[LabelledData],
     preprocessing: Preprocessing,
     seeds: Sequence[int],
-    progress: Callable[[int], None],
-) -> list[SklearnClassifier]:
-    """One classifier per shard, in order; `progress(1)` after each."""
-    fitted = []
-    for shard, seed in zip(shards, seeds, strict=True):
-        fitted.append(fit_sklearn(model, shard, preprocessing, seed))
-        progress(1)
-    return fitted
+    finished: Callable[[int, SklearnClassifier], None],
+) -> None:
+    """One classifier per shard; `finished` gets each with its place in `shards`."""
+    for place, (shard, seed) in enumerate(zip(shards, seeds, strict=True)):
+        finished(place, fit_sklearn(model, shard, preprocessing, seed))

@@ -24,6 +24,7 @@ from fedpate.learning.teachers import (
 from fedpate.records import LabelledData, QueryBatch, Release
 
 if TYPE_CHECKING:
+    from fedpate.learning.fitted import TorchTeacher
     from fedpate.learning.fitted_student import FittedStudent
     from fedpate.learning.nets import Net
 
@@ -116,16 +117,23 @@ class TorchStudent:
         answered = answered_records(pool, release, n_classes)
         if is_constant(answered):
             return fitted_student.ConstantStudent(int(answered.labels[0]), n_classes)
-        members = torch_teachers.fit_all(
+        members: dict[int, TorchTeacher] = {}
+
+        def finished(index: int, member: "TorchTeacher") -> None:
+            members[index] = member
+            if progress is not None:
+                progress(1)
+
+        torch_teachers.fit_all(
             self.net,
             Training.of(self),
             [answered] * self.members,
             preprocessing,
             [rng.stream_seed(seed, "student", member) for member in range(self.members)],
             device,
-            progress or (lambda _: None),
+            finished,
         )
-        return fitted_student.NetStudent(members)
+        return fitted_student.NetStudent([members[index] for index in range(self.members)])
 
 
 @dataclass(frozen=True)

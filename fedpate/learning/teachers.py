@@ -19,6 +19,9 @@ from fedpate.records import LabelledData
 if TYPE_CHECKING:
     from fedpate.learning.fitted import FittedTeacher
     from fedpate.learning.nets import Net
+    from fedpate.learning.store import TeacherStore
+
+    Finished = Callable[[int, FittedTeacher], None]
 
 Progress = Callable[[int], None]  # called with the number of teachers done since the last call
 
@@ -34,9 +37,10 @@ SKLEARN_MODELS = (
 
 @runtime_checkable
 class Teacher(Protocol):
-    """Settings of one kind of teacher."""
+    """Settings of one kind of teacher: a frozen dataclass."""
 
     name: ClassVar[str]
+    library: ClassVar[str]  # the distribution that trains it; its version is part of a store's key
 
     def fit_all(
         self,
@@ -44,9 +48,13 @@ class Teacher(Protocol):
         preprocessing: Preprocessing,
         seeds: Sequence[int],
         device: str,
-        progress: Progress,
-    ) -> "Sequence[FittedTeacher]":
-        """One teacher per shard of two classes or more; its randomness is its seed's alone."""
+        finished: "Finished",
+    ) -> None:
+        """One teacher per shard of two classes or more; its randomness is its seed's alone.
+
+        `finished` gets every teacher with its shard's place in `shards`, as soon as there is one,
+        and perhaps in another thread.
+        """
 
 
 def _fit_torch(
@@ -55,12 +63,12 @@ def _fit_torch(
     preprocessing: Preprocessing,
     seeds: Sequence[int],
     device: str,
-    progress: Progress,
-) -> "Sequence[FittedTeacher]":
+    finished: "Finished",
+) -> None:
     from fedpate.learning import torch_teachers
 
-    return torch_teachers.fit_all(
-        teacher.net, Training.of(teacher), shards, preprocessing, seeds, device, progress
+    torch_teachers.fit_all(
+        teacher.net, Training.of(teacher), shards, preprocessing, seeds, device, finished
     )
 
 
@@ -69,6 +77,7 @@ class Mlp:
     """A small fully connected network; for tables, and for images taken as rows."""
 
     name: ClassVar[str] = "mlp"
+    library: ClassVar[str] = "torch"
     hidden: tuple[int, ...] = (64,)  # widths of the hidden layers; empty: logistic regression
     epochs: int = 30
     min_steps: int = 100  # a shard of ten records still trains for so many batches
@@ -96,6 +105,7 @@ class Cnn:
     """A small convolutional network whose size follows the image's."""
 
     name: ClassVar[str] = "cnn"
+    library: ClassVar[str] = "torch"
     channels: tuple[int, ...] = (16, 32)  # of each convolution; each halves the image
     hidden: tuple[int, ...] = (64,)  # widths of the dense layers before the classes
     epochs: int = 30
@@ -129,6 +139,7 @@ class SklearnTeacher:
     """A scikit-learn classifier from a closed list."""
 
     name: ClassVar[str] = "sklearn"
+    library: ClassVar[str] = "scikit-learn"
     model: str = "logistic_regression"
 
     def __post_init__(self) -> None:
@@ -140,12 +151,12 @@ class SklearnTeacher:
         preprocessing: Preprocessing,
         seeds: Sequence[int],
         device: str,  # noqa: ARG002 - scikit-learn runs on the CPU
-        progress: Progress,
-    ) -> "Sequence[FittedTeacher]":
+        finished: "Finished",
+    ) -> None:
         """One shard after the other."""
         from fedpate.learning import sklearn_teachers
 
-        return sklearn_teachers.fit_all(self.model, shards, preprocessing, seeds, progress)
+        sklearn_teachers.fit_all(self.model, shards, preprocessing, seeds, finished)
 
 
 TEACHERS: dict[str, type[Any]] = {cls.name: cls for cls in (Mlp, Cnn, SklearnTeacher)}
@@ -163,9 +174,10 @@ def train_teachers(
     seeds: Sequence[int],
     *,
     device: str = "cpu",
+    store: "TeacherStore | None" = None,
     progress: Progress | None = None,
 ) -> "list[FittedTeacher]":
-    """Train one teacher per shard.
+    """Train one teacher per shard, or take it from the store.
 
     A shard with one class gives a `ConstantTeacher`: nothing else can be learned from it.
 
@@ -176,7 +188,8 @@ def train_teachers(
       seeds: one per shard, from `teacher_seed`. The same seed and shard give the same teacher
         whatever else is trained beside it.
       device: a torch device; scikit-learn ignores it.
-      progress: called with the number of teachers done since the last call.
+      store: where teachers are looked up, and kept as soon as each is trained.
+      progress: called with the number of teachers done since the last call, perhaps in a thread.
 
     Returns:
       The fitted teachers in the order of `shards`.
@@ -189,22 +202,36 @@ def train_teachers(
 
     if any(len(shard) == 0 for shard in shards):
         raise DataError("every teacher needs at least one record, a shard has none")
-    done = progress or (lambda _: None)
-    constant = [len(np.unique(shard.labels)) == 1 for shard in shards]
-    learned = iter(
-        teacher.fit_all(
-            [shard for shard, is_constant in zip(shards, constant, strict=True) if not is_constant],
-            preprocessing,
-            [seed for seed, is_constant in zip(seeds, constant, strict=True) if not is_constant],
-            device,
-            done,
-        )
-    )
-    done(sum(constant))
-    return [
-        ConstantTeacher(int(shard.labels[0]), shard.n_classes) if is_constant else next(learned)
-        for shard, is_constant in zip(shards, constant, strict=True)
+    keys = [
+        store.key(teacher, shard, preprocessing, seed) if store else ""
+        for shard, seed in zip(shards, seeds, strict=True)
     ]
+    found: dict[int, FittedTeacher] = {}
+
+    def keep(place: int, fitted: "FittedTeacher", *, new: bool = True) -> None:
+        if store is not None and new:
+            store.put(keys[place], fitted)
+        found[place] = fitted
+        if progress is not None:
+            progress(1)
+
+    to_train = []
+    for place, shard in enumerate(shards):
+        stored = store.get(keys[place]) if store else None
+        if stored is not None:
+            keep(place, stored, new=False)
+        elif len(np.unique(shard.labels)) == 1:
+            keep(place, ConstantTeacher(int(shard.labels[0]), shard.n_classes))
+        else:
+            to_train.append(place)
+    teacher.fit_all(
+        [shards[place] for place in to_train],
+        preprocessing,
+        [seeds[place] for place in to_train],
+        device,
+        lambda index, fitted: keep(to_train[index], fitted),
+    )
+    return [found[place] for place in range(len(shards))]
 
 
 def check_widths(name: str, widths: Sequence[int]) -> None:

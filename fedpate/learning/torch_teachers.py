@@ -31,9 +31,9 @@ def fit_all(
     preprocessing: Preprocessing,
     seeds: Sequence[int],
     device: str,
-    progress: Callable[[int], None],
-) -> list[TorchTeacher]:
-    """One network per shard, in the order of `shards`.
+    finished: Callable[[int, TorchTeacher], None],
+) -> None:
+    """One network per shard.
 
     Args:
       net_for: (shape of a preprocessed record, n_classes) -> the architecture.
@@ -42,26 +42,25 @@ def fit_all(
       preprocessing: applied here, and kept in the result.
       seeds: one per shard: its initial weights, its batch order, its augmentation.
       device: a torch device.
-      progress: called after each stack with its number of networks.
+      finished: gets each network with its place in `shards`, in the thread that trained it.
     """
     if not shards:
-        return []
+        return
     record_shape = preprocessing.apply(shards[0].features[:1]).shape[1:]
     net = net_for(record_shape, shards[0].n_classes)
-    fitted: dict[int, TorchTeacher] = {}
 
     def train(stack: Sequence[int], stopped: parallel.Stopped) -> None:
         members = [
             _prepare(net, training, shards[index], preprocessing, seeds[index]) for index in stack
         ]
         trained = train_stack(net, members, training, device, stopped)
+        if stopped():  # what was cut short must not be kept
+            return
         for index, params in zip(stack, trained, strict=True):
-            fitted[index] = TorchTeacher(net, params, preprocessing)
-        progress(len(stack))
+            finished(index, TorchTeacher(net, params, preprocessing))
 
     stacks = cut_into_stacks(net, training, [len(shard) for shard in shards], device)
     parallel.run_all(train, stacks)
-    return [fitted[index] for index in range(len(shards))]
 
 
 def cut_into_stacks(
