@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fedpate import _check
+from fedpate.commands._schema import Delta
 from fedpate.errors import AuditFailed
 
 HELP = """\
@@ -28,16 +29,6 @@ examples
   fedpate audit
   fedpate audit mechanism=laplace mechanism.noise_scale=2 trials=100000
   fedpate audit mechanism=confident --json"""
-
-
-@dataclass(frozen=True)
-class Delta:
-    """At which delta epsilon is stated."""
-
-    delta: float = 1e-5
-
-    def __post_init__(self) -> None:
-        _check.open_unit(**{"privacy.delta": self.delta})
 
 
 @dataclass(frozen=True)
@@ -70,7 +61,7 @@ def main(args: Sequence[str]) -> int:
     from fedpate.commands import _output, _settings
     from fedpate.privacy.audit import audit_mechanism
     from fedpate.privacy.noise import OsEntropy
-    from fedpate.report.tables import audit_table
+    from fedpate.report.analysis_tables import audit_table
 
     _, overrides, as_json = _settings.split(args, None)
     settings = _settings.compose("audit", AuditSettings, overrides)

@@ -112,7 +112,7 @@ def main(args: Sequence[str]) -> int:
     if as_json:
         _output.print_json(result)
         return 0
-    from fedpate.report.tables import plan_tables
+    from fedpate.report.analysis_tables import plan_tables
 
     _output.stdout().print(plan_tables(result))
     return 0

@@ -68,7 +68,7 @@ def main(args: Sequence[str]) -> int:
       ConfigError, DataError: a setting or the file cannot be used.
     """
     from fedpate.commands import _output, _settings
-    from fedpate.report.tables import facts
+    from fedpate.report.analysis_tables import facts
 
     name, overrides, as_json = _settings.split(args, "FILE")
     settings = _settings.compose("sensitivity", SensitivitySettings, overrides, ())

@@ -3,13 +3,16 @@
 import io
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from fedpate.report import text
 from fedpate.report.words import Accuracy
+
+if TYPE_CHECKING:
+    from fedpate.privacy.account import Curves
 
 # Colours that cannot occur otherwise stand for the page's own, which differ in the dark.
 _INK, _ACCENT, _FAINT = "#010203", "#010204", "#010205"
@@ -67,6 +70,37 @@ def frontier(plan: Mapping[str, Any]) -> str:
         axes.set_xlabel(f"guaranteed epsilon per {unit}, delta {plan['delta']:g}")
         axes.set_ylabel("expected label accuracy, %")
         axes.grid(visible=True, alpha=0.3)
+        return standalone(figure)
+
+
+def epsilon_per_query(curves: "Curves") -> str:
+    """Epsilon per patient after each number of queries, as an SVG file. Not releasable."""
+    with mpl.rc_context({**_STYLE, **_PLAIN}):
+        figure = Figure(figsize=(6.0, 3.6), layout="constrained")
+        axes = figure.add_subplot()
+        axes.plot(curves.queries, curves.guaranteed, label="guaranteed", linewidth=2)
+        for name, values in (("published", curves.published), ("exact", curves.exact)):
+            if values is not None:
+                label = f"data-dependent, {name} (not releasable)"
+                axes.plot(curves.queries, values, linestyle="--", label=label)
+        axes.set_xlabel("queries")
+        axes.set_ylabel("epsilon per patient")
+        axes.set_ylim(bottom=0)
+        axes.grid(visible=True, alpha=0.3)
+        axes.legend()
+        return standalone(figure)
+
+
+def consensus(curves: "Curves") -> str:
+    """How many teachers agree, over the queries, as an SVG file. Not releasable."""
+    with mpl.rc_context({**_STYLE, **_PLAIN}):
+        figure = Figure(figsize=(6.0, 3.0), layout="constrained")
+        axes = figure.add_subplot()
+        width = 100 / len(curves.consensus)
+        edges = [place * width for place in range(len(curves.consensus))]
+        axes.bar(edges, curves.consensus, width=width, align="edge", edgecolor="white")
+        axes.set_xlabel("teachers that vote for the winning class, % (not releasable)")
+        axes.set_ylabel("queries")
         return standalone(figure)
 
 

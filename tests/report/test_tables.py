@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from fedpate.report import tables
+from fedpate.report import analysis_tables, tables
 from summaries import summary
 
 
@@ -62,7 +62,9 @@ def test_a_statement_shows_charge_void_and_balance():
 
 
 def test_facts_name_nested_values_and_cut_long_lists():
-    text = shown(tables.facts("title", {"a": {"b": 1.5}, "rows": list(range(20)), "none": None}))
+    text = shown(
+        analysis_tables.facts("title", {"a": {"b": 1.5}, "rows": list(range(20)), "none": None})
+    )
     assert "a.b" in text
     assert "and 8 more" in text
 
@@ -71,5 +73,5 @@ def test_an_audit_that_fails_says_so_loudly():
     finding = {"delta": 1e-5, "claimed": 2.0, "lower_bound": 2.5, "pair": "a lead of 1"}
     audit = {"mechanism": "gnmax", "queries": 8, "trials": 99, "findings": [finding]}
     audit |= {"confidence": 0.95, "chi_square": 0.5}
-    assert "THE CLAIM IS REFUTED" in shown(tables.audit_table({**audit, "passed": False}))
-    assert "nothing contradicts" in shown(tables.audit_table({**audit, "passed": True}))
+    assert "THE CLAIM IS REFUTED" in shown(analysis_tables.audit_table({**audit, "passed": False}))
+    assert "nothing contradicts" in shown(analysis_tables.audit_table({**audit, "passed": True}))
