@@ -24,6 +24,7 @@ VERBS = {
     "sensitivity": "remove each record or teacher in turn and see what an answer owes to it",
     "report": "write report.html for finished runs",
     "bundle": "a Flower app to start by hand with `flwr run`",
+    "provision": "start-up kits for a real federation: certificates, keys, policies",
 }
 
 # Before Flower, Ray or Hydra are imported: nothing is reported to anybody, nothing is installed at

@@ -1,0 +1,1 @@
+"""Start-up kits: certificates, node keys, policy and start scripts for a real federation."""
