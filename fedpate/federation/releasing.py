@@ -1,49 +1,162 @@
-"""From votes to public labels, given that they have been paid for."""
+"""From votes to public labels: pay, draw, make public; in that order, at each step.
 
-from collections.abc import Callable
+Most mechanisms take one step. A `GatedMechanism` takes two: the gate of every query is paid for and
+drawn, then an answer is paid for and drawn for each query that passed. Labels are public only once
+`PrivacyLedger.release` has returned them.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
+from fedpate.federation import pricing
 from fedpate.federation.settings import Run
-from fedpate.privacy.mechanism import Mechanism
-from fedpate.privacy.mechanisms import plain_argmax
+from fedpate.privacy.book import Receipt
+from fedpate.privacy.ledger import PrivacyLedger
+from fedpate.privacy.mechanism import GatedMechanism, Mechanism
 from fedpate.privacy.noise import Entropy, OsEntropy, SeededEntropy
-from fedpate.records import Floats, QueryBatch, Release, Votes
+from fedpate.records import NO_ANSWER, Floats, Ints, QueryBatch, Release, Votes
 
 Predict = Callable[[QueryBatch], Floats]  # (n_queries, n_classes) probabilities
 StudentOf = Callable[[Release], Predict | None]  # None: nothing to learn from yet
+Public = dict[str, int]  # content hash of a query -> its public label
 
 
-def coordinator_entropy(run: Run) -> Entropy:
+def coordinator_entropy(run: Run, purpose: str = "release") -> Entropy:
     """Where the coordinator's noise comes from: the operating system, unless seeded."""
     if run.noise_seed is None:
         return OsEntropy()
-    return SeededEntropy(run.noise_seed, "release")
+    return SeededEntropy(run.noise_seed, purpose)
+
+
+@dataclass(frozen=True)
+class Till:
+    """Where both privacy units pay, and where a label becomes public."""
+
+    run: Run
+    ledger: PrivacyLedger
+    data_name: str
+    mechanism_name: str
+    n_classes: int
+    largest_k: int  # most teachers of one hospital that took part
+
+    def pay(self, what: str, price: pricing.Price, queries: QueryBatch) -> Receipt:
+        """A receipt for exactly these queries: an interrupted run's, or a new one.
+
+        Raises:
+          BudgetExceeded: the ledger is unchanged.
+        """
+        return self.paid(price, queries) or self.ledger.charge(
+            purpose=f"{len(queries)} {what} of {self.data_name} by {self.mechanism_name}",
+            query_hash=queries.hash(),
+            n_queries=len(queries),
+            events=self._events(price, len(queries)),
+            delta=self.run.privacy.delta,
+            budgets=pricing.budgets(self.run),
+        )
+
+    def paid(self, price: pricing.Price, queries: QueryBatch) -> Receipt | None:
+        """What an interrupted run paid for exactly this; with trust=local it has been used up."""
+        if self.run.trust == "local" or not len(queries):
+            return None
+        return self.ledger.resume(queries.hash(), len(queries), self._events(price, len(queries)))
+
+    def affordable(self, price: pricing.Price, n_queries: int) -> int:
+        """How many of `n_queries` to pay for: all, unless `privacy.on_budget=truncate`."""
+        if self.run.privacy.on_budget == "stop":
+            return n_queries
+        return pricing.truncated(
+            self.run, price, self.ledger, n_queries, self.n_classes, self.largest_k
+        )
+
+    def publish(self, receipt: Receipt, queries: QueryBatch, labels: Ints) -> Public:
+        """Make labels public; what comes back counts, not what was given."""
+        keys = queries.row_hashes()
+        public = self.ledger.release(receipt, keys, labels)
+        return dict(zip(keys, public.tolist(), strict=True))
+
+    def _events(self, price: pricing.Price, n_queries: int) -> dict[str, pricing.Event]:
+        return pricing.events(price, n_queries, self.n_classes, self.largest_k)
 
 
 def release(
-    run: Run, mechanism: Mechanism, votes: Votes, queries: QueryBatch, student_of: StudentOf
-) -> Release:
-    """Draw the noise and take the arg max of each query.
+    till: Till, mechanism: Mechanism, votes: Votes, queries: QueryBatch, student_of: StudentOf
+) -> Public:
+    """Pay for, draw and publish one label per query; `trust=local` has its own, simpler way.
 
     Args:
-      run: who adds the noise, its seed, and the number of rounds.
-      mechanism: calibrated; with trust=local its noise is already in the votes.
+      till: where to pay.
+      mechanism: calibrated.
       votes: the tally of all answers.
       queries: the same queries, for a student to predict between rounds.
       student_of: trains a student on the labels so far (mechanism=interactive only).
     """
-    entropy = coordinator_entropy(run)
-    if run.trust == "local":
-        return plain_argmax(votes, entropy)
-    if mechanism.name != "interactive":
-        return mechanism.release(votes, entropy)
-    parts = np.array_split(np.arange(len(queries)), min(run.rounds, len(queries)))
-    labels = np.empty(0, dtype=np.int64)
-    for rows in parts:
-        so_far = Release(queries.query_ids[: len(labels)], labels)
-        student = student_of(so_far) if len(labels) else None
-        predicted = None if student is None else student(queries.take(rows))
-        part = Votes(votes.query_ids[rows], votes.counts[rows], votes.n_teachers)
-        labels = np.concatenate([labels, mechanism.release(part, entropy, predicted).labels])
-    return Release(votes.query_ids, labels)
+    entropy = coordinator_entropy(till.run)
+    if not isinstance(mechanism, GatedMechanism):
+        receipt = till.pay("labels", mechanism.event, queries)
+        return till.publish(receipt, queries, mechanism.release(votes, entropy).labels)
+    public: Public = {}
+    for rows in _rounds(till.run, mechanism, len(queries)):
+        predicted = _predictions(student_of, public, queries, rows)
+        part = votes.take(rows), queries.take(rows)
+        public |= _two_steps(till, mechanism, *part, entropy, predicted)
+    return public
+
+
+def _two_steps(
+    till: Till,
+    mechanism: GatedMechanism,
+    votes: Votes,
+    queries: QueryBatch,
+    entropy: Entropy,
+    predicted: Floats | None,
+) -> Public:
+    """Gate, then answers; queries that passed and are not affordable stay without a label."""
+    public: Public = {}
+    passed = np.ones(len(queries), dtype=np.bool_)
+    if not till.paid(mechanism.answer_event, queries):  # else: interrupted after the gate
+        receipt = till.pay("threshold tests", mechanism.gate_event, queries)
+        passed = mechanism.gate(votes, entropy, predicted)
+        public |= till.publish(receipt, *_labels(mechanism, votes, queries, ~passed, predicted))
+    kept = np.flatnonzero(passed)
+    kept = kept[: till.affordable(mechanism.answer_event, len(kept))]
+    if len(kept):
+        receipt = till.pay("labels", mechanism.answer_event, queries.take(kept))
+        answered = _labels(mechanism, votes, queries, kept, predicted, entropy)
+        public |= till.publish(receipt, *answered)
+    return public
+
+
+def _labels(
+    mechanism: GatedMechanism,
+    votes: Votes,
+    queries: QueryBatch,
+    rows: Ints | np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+    predicted: Floats | None,
+    entropy: Entropy | None = None,
+) -> tuple[QueryBatch, Ints]:
+    """Answers to some rows: with entropy those that passed, without it those that did not."""
+    part = votes.take(rows)
+    passed = np.full(len(part.query_ids), entropy is not None)
+    student = None if predicted is None else predicted[rows]
+    drawn = mechanism.answer(part, passed, entropy or OsEntropy(), student)
+    return queries.take(rows), drawn.labels
+
+
+def _rounds(run: Run, mechanism: Mechanism, n_queries: int) -> Iterator[Ints]:
+    """Rows of each round: several only where a student learns in between."""
+    count = run.rounds if mechanism.name == "interactive" else 1
+    yield from np.array_split(np.arange(n_queries), min(count, n_queries))
+
+
+def _predictions(
+    student_of: StudentOf, public: Public, queries: QueryBatch, rows: Ints
+) -> Floats | None:
+    """What a student of the labels so far predicts for the next round."""
+    before = queries.take(slice(int(rows[0])))
+    if not len(before):
+        return None
+    known = [public.get(key, NO_ANSWER) for key in before.row_hashes()]
+    student = student_of(Release(before.query_ids, np.array(known, dtype=np.int64)))
+    return None if student is None else student(queries.take(rows))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import fedpate
+from fedpate.errors import ConfigError
 from fedpate.federation import evaluation, pricing
 from fedpate.federation.members import Members
 from fedpate.federation.releasing import coordinator_entropy
@@ -16,10 +17,11 @@ from fedpate.federation.settings import Run
 from fedpate.federation.side import Side
 from fedpate.federation.timing import Clock
 from fedpate.learning.metrics import accuracy
+from fedpate.privacy import account
 from fedpate.privacy.accounting import guarantee
 from fedpate.privacy.events import Event
 from fedpate.privacy.mechanism import Mechanism
-from fedpate.records import NO_ANSWER, Release, Votes
+from fedpate.records import NO_ANSWER, Ints, Release, Votes
 
 SCHEMA = 1
 
@@ -54,7 +56,7 @@ def summarize(run: Run, side: Side, outcome: Outcome, clock: Clock) -> dict[str,
         },
         "mechanism": _mechanism(run, outcome.mechanism),
         "labels": _labels(run, side, outcome),
-        "privacy": _privacy(run, outcome),
+        "privacy": _privacy(run, side, outcome),
         "student": {"name": run.student.name, **outcome.student},
         "baselines": dict(outcome.baselines),
         "timings": clock.timings(),
@@ -109,7 +111,7 @@ def _labels(run: Run, side: Side, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _privacy(run: Run, outcome: Outcome) -> dict[str, Any]:
+def _privacy(run: Run, side: Side, outcome: Outcome) -> dict[str, Any]:
     privacy: dict[str, Any] = {"delta": run.privacy.delta, "relation": "replace_one"}
     for unit, budget in pricing.budgets(run).items():
         price = guarantee(outcome.spent[unit], run.privacy.delta)
@@ -120,4 +122,31 @@ def _privacy(run: Run, outcome: Outcome) -> dict[str, Any]:
             "budget": budget,
             "bound": price.bound,
         }
+    if side.truth is not None and (votes := _votes_behind_everything(run, side, outcome)):
+        arguments = votes.counts, outcome.mechanism, run.privacy.delta
+        moved = {"patient": 1, "hospital": max(outcome.members.voters.values())}
+        for unit in pricing.UNITS:
+            privacy[unit]["data_dependent"] = _exact(*arguments, moved[unit])
+        privacy["patient"]["sanitized"] = account.sanitized(
+            *arguments, coordinator_entropy(run, "sanitize"), outcome.release.answered
+        )
     return privacy
+
+
+def _votes_behind_everything(run: Run, side: Side, outcome: Outcome) -> Votes | None:
+    """The votes, if the ledger holds the price of these alone and the mechanism saw them as such.
+
+    Not with trust=local, where they are randomized already; not with mechanism=interactive, where
+    the price depends on what the student predicted in each round.
+    """
+    if outcome.votes is None or run.trust == "local" or outcome.mechanism.name == "interactive":
+        return None
+    here = outcome.mechanism.event(len(outcome.votes.query_ids), 1, side.n_classes)
+    return outcome.votes if outcome.spent["patient"].pieces == here.pieces else None
+
+
+def _exact(counts: Ints, mechanism: Mechanism, delta: float, moved: int) -> float | None:
+    try:
+        return account.data_dependent(counts, mechanism, delta, votes_moved=moved)
+    except ConfigError:  # too little noise, or too many classes, for the exact law
+        return None
