@@ -2,20 +2,19 @@
 
 Usage: federation_worker.py RUN_FILE OUT MOMENT. At MOMENT the process writes `OUT.reached` and
 waits to be killed: "greeted", "training", "voting", "charged" (paid, no noise drawn yet), "drawn"
-(noise drawn, nothing released) or "released".
+(noise drawn, nothing released), "released", or "submitted" (engine=flower).
 """
 
+import os
+import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 
-warnings.filterwarnings("ignore", category=DeprecationWarning)
-
-from fedpate.federation import evaluation, hospital, members, purchase  # noqa: E402
-from fedpate.federation.engines import simulate  # noqa: E402
-from fedpate.federation.settings import Run  # noqa: E402
-from fedpate.privacy.ledger import PrivacyLedger  # noqa: E402
+from fedpate.federation import evaluation, hospital, members, purchase
+from fedpate.federation.engines import flower, simulate
+from fedpate.federation.settings import Run
+from fedpate.privacy.ledger import PrivacyLedger
 
 MOMENTS = {  # moment -> (owner, name of a function that is reached then)
     "greeted": (members.Members, "train"),
@@ -23,6 +22,7 @@ MOMENTS = {  # moment -> (owner, name of a function that is reached then)
     "voting": (hospital.Hospital, "answer"),
     "charged": (purchase, "release"),
     "drawn": (PrivacyLedger, "release"),
+    "submitted": (flower, "_follow"),
     "released": (evaluation, "train_student"),
 }
 
@@ -34,6 +34,23 @@ def main(run_file: str, out: str, moment: str) -> None:
 
     setattr(*MOMENTS[moment], wait)
     simulate(Run.from_json(Path(run_file).read_text()), Path(out))
+
+
+def start(run: Run, out: Path, moment: str) -> subprocess.Popen:
+    """A worker process, once it has reached the moment."""
+    run_file = Path(f"{out}.json")
+    run_file.write_text(run.to_json())
+    worker = subprocess.Popen(
+        [sys.executable, __file__, str(run_file), str(out), moment],
+        env={**os.environ, "TMPDIR": str(out.parent)},
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 120
+    while not Path(f"{out}.reached").exists():
+        assert worker.poll() is None, worker.stderr.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return worker
 
 
 if __name__ == "__main__":

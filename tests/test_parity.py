@@ -1,12 +1,14 @@
 """One run, every engine: the same votes, labels and price, on real data and from empty stores."""
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import federation_worker
 from federated import small_run
 from fedpate.data.partition import PARTITIONS
 from fedpate.data.sources import SOURCES
@@ -86,3 +88,15 @@ def test_local_noise_follows_the_hospitals_name(tmp_path):
     first = outcome(run, tmp_path / "first")
     assert outcome(run, tmp_path / "again") == first
     assert outcome(replace(run, engine="pool"), tmp_path / "pool") == first
+
+
+def test_an_interrupted_flower_run_leaves_nothing(tmp_path):
+    before, out = ours(), tmp_path / "out"
+    worker = federation_worker.start(parity_run(tmp_path, engine="flower"), out, "submitted")
+    assert len(ours()) > len(before)
+    worker.send_signal(signal.SIGINT)
+    _, errors = worker.communicate(timeout=60)
+    assert b"KeyboardInterrupt" in errors
+    assert ours() == before
+    assert not out.exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("fedpate-")]

@@ -18,6 +18,7 @@ from fedpate.records import Ints
 _SCHEMA = """CREATE TABLE IF NOT EXISTS answers (
     scope TEXT NOT NULL, query TEXT NOT NULL, votes BLOB NOT NULL,
     PRIMARY KEY (scope, query)) WITHOUT ROWID"""
+_LARGEST = 64 * 2**20  # bytes of a file that is not durable; then it starts afresh
 _LOCK_S = 60.0  # how long one process waits for another's transaction
 _WIRE = np.dtype("<i8")
 
@@ -53,6 +54,9 @@ class AnswerCache:
         """
         first = {query: row for row, query in reversed(list(enumerate(queries)))}
         with closing(self._open()) as db:
+            if not self._durable and _bytes(db) > _LARGEST:
+                db.execute("DELETE FROM answers")
+                db.commit()
             known = _lookup(db, scope, first)
             new = sorted(row for query, row in first.items() if query not in known)
             if new:
@@ -60,7 +64,8 @@ class AnswerCache:
                 rows = [(scope, queries[row], votes[at].tobytes()) for at, row in enumerate(new)]
                 with db:  # the first answer stays, also when two processes answer at once
                     db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", rows)
-                known = _lookup(db, scope, first)
+                own = {query: votes for _, query, votes in rows}
+                known = own | known | _lookup(db, scope, first)
         table = np.frombuffer(b"".join(known[query] for query in queries), dtype=_WIRE)
         return table.reshape(len(queries), n_classes).astype(np.int64)
 
@@ -73,6 +78,11 @@ class AnswerCache:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(_SCHEMA)
         return db
+
+
+def _bytes(db: sqlite3.Connection) -> int:
+    (pages,), (size,) = (db.execute(f"PRAGMA page_{what}").fetchone() for what in ("count", "size"))
+    return int(pages * size)
 
 
 def _lookup(db: sqlite3.Connection, scope: str, queries: dict[str, int]) -> dict[str, bytes]:

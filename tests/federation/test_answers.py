@@ -55,6 +55,16 @@ def test_nothing_is_stored_when_answering_fails(cache):
     assert cache.recall("scope", ["a"], 2, counting([]))[0, 0] == 100
 
 
+@pytest.mark.parametrize("durable", [True, False])
+def test_only_a_cache_that_merely_saves_work_ever_forgets(tmp_path, monkeypatch, durable):
+    monkeypatch.setattr("fedpate.federation.answers._LARGEST", 50_000)
+    cache, calls = AnswerCache(tmp_path / "a.sqlite", durable=durable), []
+    for start in range(0, 3000, 500):
+        cache.recall("s", [str(number) for number in range(start, start + 500)], 2, counting(calls))
+    cache.recall("s", ["0"], 2, counting(calls))
+    assert len(calls) == (6 if durable else 7)
+
+
 def test_only_the_owner_can_read_it(tmp_path):
     path = tmp_path / "private" / "answers.sqlite"
     AnswerCache(path, durable=True).recall("scope", ["a"], 2, counting([]))

@@ -1,10 +1,7 @@
 import csv
 import json
 import math
-import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +16,7 @@ from fedpate.federation.engines import simulate
 from fedpate.federation.hospital import Hospital
 from fedpate.federation.settings import Budget, Privacy
 from fedpate.learning.fitted_student import load_student
+from fedpate.privacy.accounting import guarantee
 from fedpate.privacy.ledger import PrivacyLedger
 from fedpate.privacy.mechanisms import MECHANISMS
 
@@ -278,6 +276,27 @@ def test_confident_may_leave_queries_unanswered(run, tmp_path):
     answered = [label for label in labels(tmp_path / "run").values() if label]
     assert 0 < len(answered) == summary["labels"]["answered"] < 60
     assert summary["mechanism"]["threshold"] == 8.0
+    ledger = tmp_path / "run" / "ledger.sqlite"
+    assert charges(ledger) == [(60, "released"), (len(answered), "released")]
+    paid = confident.gate_event(60, 1, 2) + confident.answer_event(len(answered), 1, 2)
+    patient = summary["privacy"]["patient"]
+    assert patient["guaranteed"] == guarantee(paid, 1e-5).epsilon
+    assert patient["guaranteed"] < guarantee(confident.event(60, 1, 2), 1e-5).epsilon
+    assert patient["data_dependent"] < patient["guaranteed"]
+
+
+def test_stop_refuses_what_confident_might_cost_and_truncate_what_it_does(run, tmp_path):
+    confident = MECHANISMS["confident"](noise_scale=2.0, threshold=5.0, threshold_noise_scale=8.0)
+    asking = replace(run, mechanism=confident)
+    limit = guarantee(confident.gate_event(20, 1, 2) + confident.answer_event(5, 1, 2), 1e-5)
+    budget = Budget(patient=limit.epsilon)
+    with pytest.raises(BudgetExceeded):
+        simulate(replace(asking, privacy=Privacy(budget=budget)), tmp_path / "stop")
+    privacy = Privacy(budget=budget, on_budget="truncate")
+    summary = simulated(replace(asking, privacy=privacy), tmp_path / "run")
+    assert summary["labels"]["answered"] == 5
+    assert summary["privacy"]["patient"]["guaranteed"] == limit.epsilon
+    assert summary["privacy"]["patient"]["data_dependent"] is None  # cut short: no such law
 
 
 def test_a_run_without_any_answer_has_no_student_and_is_charged(run, tmp_path):
@@ -296,7 +315,9 @@ def test_interactive_runs_in_rounds(run, tmp_path):
     )
     summary = simulated(replace(run, mechanism=interactive, queries=60), tmp_path / "run")
     assert 0 < summary["labels"]["answered"] <= 60
-    assert charges(tmp_path / "run" / "ledger.sqlite") == [(60, "released")]
+    paid = charges(tmp_path / "run" / "ledger.sqlite")
+    assert [n for n, _ in paid[::2]] == [15] * 4  # a gate per round, then that round's answers
+    assert {state for _, state in paid} == {"released"}
 
 
 @pytest.mark.parametrize(
@@ -319,23 +340,6 @@ def test_a_directory_that_cannot_be_written_is_named(run, tmp_path):
         simulate(run, tmp_path / "file" / "run")
 
 
-def start(run, out, moment):
-    """A worker process, once it has reached the moment."""
-    run_file = Path(f"{out}.json")
-    run_file.write_text(run.to_json())
-    worker = subprocess.Popen(
-        [sys.executable, federation_worker.__file__, str(run_file), str(out), moment],
-        env={**os.environ, "TMPDIR": str(out.parent)},
-        stderr=subprocess.PIPE,
-    )
-    deadline = time.monotonic() + 120
-    while not Path(f"{out}.reached").exists():
-        assert worker.poll() is None, worker.stderr.read().decode()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return worker
-
-
 @pytest.mark.parametrize(
     ("moment", "state"),
     [("voting", None), ("charged", "open"), ("drawn", "open"), ("released", "released")],
@@ -343,7 +347,7 @@ def start(run, out, moment):
 def test_kill_9_never_loses_a_charge_and_the_next_run_goes_on(run, tmp_path, moment, state):
     out, ledger = tmp_path / "run", tmp_path / "account.sqlite"
     lasting = replace(run, privacy=Privacy(ledger=str(ledger)))
-    worker = start(lasting, out, moment)
+    worker = federation_worker.start(lasting, out, moment)
     worker.kill()
     worker.communicate()
     assert charges(ledger) == ([] if state is None else [(20, state)])
@@ -357,7 +361,7 @@ def test_kill_9_never_loses_a_charge_and_the_next_run_goes_on(run, tmp_path, mom
 def test_an_open_charge_is_resumed_although_the_budget_is_spent(run, tmp_path):
     full = simulated(run, tmp_path / "free")["privacy"]["patient"]["guaranteed"]
     privacy = Privacy(ledger=str(tmp_path / "l.sqlite"), budget=Budget(patient=full * 1.1))
-    worker = start(replace(run, privacy=privacy), tmp_path / "run", "charged")
+    worker = federation_worker.start(replace(run, privacy=privacy), tmp_path / "run", "charged")
     worker.kill()
     worker.communicate()
     simulate(replace(run, privacy=privacy), tmp_path / "run")
@@ -372,7 +376,7 @@ def test_with_local_trust_an_open_charge_is_not_resumed(run, tmp_path):
         mechanism=MECHANISMS["laplace"](noise_scale=5.0),
         privacy=Privacy(ledger=str(ledger)),
     )
-    worker = start(local, tmp_path / "run", "charged")
+    worker = federation_worker.start(local, tmp_path / "run", "charged")
     worker.kill()
     worker.communicate()
     simulate(local, tmp_path / "run")
@@ -383,7 +387,7 @@ def test_with_local_trust_an_open_charge_is_not_resumed(run, tmp_path):
 @pytest.mark.parametrize(("engine", "moment"), [("inprocess", "training"), ("pool", "greeted")])
 def test_an_interrupted_run_leaves_nothing(run, tmp_path, engine, moment, sign):
     out = tmp_path / "run"
-    worker = start(replace(run, engine=engine), out, moment)
+    worker = federation_worker.start(replace(run, engine=engine), out, moment)
     children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
     worker.send_signal(sign)
     _, errors = worker.communicate(timeout=60)

@@ -147,3 +147,29 @@ def test_equal_settings_give_equal_text():
     run = make_run()
     assert dataclasses.replace(run, seed=0).to_json() == run.to_json()
     assert dataclasses.replace(run, seed=1).to_json() != run.to_json()
+
+
+REQUIRED = {
+    "csv": {"path": "/tmp/x.csv", "label": "y"},
+    "image_folder": {"path": "/tmp/x"},
+    "confident": {"threshold": 5.0, "threshold_noise_scale": 2.0},
+    "interactive": {"threshold": 5.0, "threshold_noise_scale": 2.0, "confidence": 0.9},
+}
+
+
+def test_every_registered_class_survives_json(monkeypatch):
+    run = make_run()
+    monkeypatch.undo()  # the real registries
+    first = {group: next(iter(plain.registry(group).values())) for group in plain.GROUPS}
+    usual = {group: cls() for group, cls in first.items()}
+    usual["mechanism"] = plain.registry("mechanism")["none"]()
+    for group in plain.GROUPS:
+        for cls in plain.registry(group).values():
+            part = cls(**REQUIRED.get(cls.name, {}))
+            privacy = Privacy(target_epsilon=None if cls.name == "none" else 1.0)
+            changes = {**usual, group: part}
+            if group == "mechanism":
+                changes["privacy"] = privacy
+            read = Run.from_json(dataclasses.replace(run, **changes).to_json())
+            assert getattr(read, group) == part
+            assert type(getattr(read, group)) is cls
