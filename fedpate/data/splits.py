@@ -63,8 +63,11 @@ def split(dataset: Dataset, settings: Source, rng: np.random.Generator) -> Split
     """Cut a data set in three by patient.
 
     A random split takes ceil(fraction * patients) patients for the pool and for the test set. A
-    patient's stratum is the label of the first record; each part holds each stratum in proportion,
-    to within two patients.
+    patient's stratum is the label of the first record, and each part holds each stratum in
+    proportion: of S strata, one with share w of the patients is off by less than 1 + w (S + 1)
+    patients in the pool, and by less than twice that in the test set. A real hospital that would be
+    left without a private patient gets one back, in exchange for the next private patient with the
+    same label whose hospital has others.
 
     Raises:
       DataError: too few patients for three parts, or a source's own split shares a patient.
@@ -91,6 +94,8 @@ def split(dataset: Dataset, settings: Source, rng: np.random.Generator) -> Split
     part_of_patient = np.zeros(len(first), dtype=np.int64)
     part_of_patient[order[:n_pool]] = 1
     part_of_patient[order[n_pool : n_pool + n_test]] = 2
+    if dataset.hospitals is not None:
+        _leave_one_private(part_of_patient, order, dataset.labels[first], dataset.hospitals[first])
     part = part_of_patient[patient_of_record]
     return Split(*(np.flatnonzero(part == which) for which in range(3)))
 
@@ -113,6 +118,23 @@ def _stratified_order(labels: Ints, rng: np.random.Generator) -> Ints:
     rank = np.arange(len(labels)) - starts[label]
     place = (rank + rng.random(len(sizes))[label]) / sizes[label]
     return shuffled[np.argsort(place, kind="stable")]
+
+
+def _leave_one_private(parts: Ints, order: Ints, labels: Ints, hospitals: Ints) -> None:
+    """Exchange patients between parts, in place, until every hospital has a private one."""
+    n_private = np.bincount(hospitals[parts == 0], minlength=hospitals.max() + 1)
+    for hospital in np.unique(hospitals[n_private[hospitals] == 0]):
+        back = order[hospitals[order] == hospital][-1]
+        others = (
+            (parts[order] == 0)
+            & (labels[order] == labels[back])
+            & (n_private[hospitals[order]] > 1)
+        )
+        if others.any():  # if not, whoever needs all hospitals refuses
+            instead = order[others.argmax()]
+            parts[instead], parts[back] = parts[back], 0
+            n_private[hospitals[instead]] -= 1
+            n_private[hospital] += 1
 
 
 def _require_disjoint(dataset: Dataset, parts: Split) -> None:

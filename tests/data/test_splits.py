@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fedpate.data.dataset import Dataset
@@ -21,8 +21,10 @@ class Toy:
     test_fraction: float = 0.2
 
 
-def dataset(patients, labels, fixed_split=None):
+def dataset(patients, labels, fixed_split=None, hospitals=None):
     return Dataset(
+        hospitals=hospitals,
+        hospital_names=() if hospitals is None else tuple(map(str, range(hospitals.max() + 1))),
         name="toy",
         features=np.zeros((len(patients), 1), np.float32),
         labels=np.asarray(labels, dtype=np.int64),
@@ -56,13 +58,17 @@ def test_parts_are_disjoint_by_patient_and_cover_everything(data, seed):
 
 
 @given(st.integers(0, 2**32))
-def test_each_label_is_represented_within_two_patients(seed):
+def test_each_label_is_represented_in_proportion(seed):
     labels = np.repeat([0, 1, 2, 3], [100, 40, 11, 3])
     records = dataset(np.arange(len(labels)), labels)
     parts = split(records, Toy(0.25, 0.1), stream(seed, "split"))
     for rows, fraction in ((parts.pool_rows, 0.25), (parts.test_rows, 0.1)):
-        counts = np.bincount(labels[rows], minlength=4)
-        assert (np.abs(counts - fraction * np.bincount(labels)) < 2).all()
+        off = np.abs(np.bincount(labels[rows], minlength=4) - fraction * np.bincount(labels))
+        # At any place t of the order, a stratum of n has passed less than 1 more or fewer than
+        # n t, so all of them less than S, and a size is rounded up by less than 1. The test set is
+        # the difference of two prefixes.
+        bound = 1 + 5 * np.bincount(labels) / len(labels)
+        assert (off < bound * (1 if rows is parts.pool_rows else 2)).all()
 
 
 def test_a_rare_label_has_its_fair_chance_of_every_part():
@@ -77,6 +83,28 @@ def test_a_rare_label_has_its_fair_chance_of_every_part():
     assert abs(where[0] - 360) < 72
     assert abs(where[1] - 120) < 59
     assert abs(where[2] - 120) < 59
+
+
+@given(
+    st.lists(st.integers(1, 8), min_size=2, max_size=12),
+    st.floats(0.1, 0.4),
+    st.floats(0.1, 0.4),
+    st.integers(0, 2**32),
+)
+def test_every_real_hospital_keeps_a_private_patient(sizes, pool, test, seed):
+    hospitals = np.repeat(np.arange(len(sizes)), sizes)
+    labels = np.arange(len(hospitals)) % 2
+    settings = Toy(pool, test)
+    n_pool, n_test = (int(np.ceil(round(share * len(labels), 9))) for share in (pool, test))
+    assume(len(labels) - n_pool - n_test >= 2 * len(sizes))  # enough for every exchange
+    plain = parts_of(split(dataset(range(len(labels)), labels), settings, stream(seed, "split")))
+    kept = dataset(range(len(labels)), labels, hospitals=hospitals)
+    parts = parts_of(split(kept, settings, stream(seed, "split")))
+    assert set(hospitals[parts[0]]) == set(hospitals)
+    for before, after in zip(plain, parts, strict=True):  # an exchange changes no count
+        assert np.bincount(labels[before]).tolist() == np.bincount(labels[after]).tolist()
+    if set(hospitals[plain[0]]) == set(hospitals):
+        assert [rows.tolist() for rows in plain] == [rows.tolist() for rows in parts]
 
 
 def test_the_seed_decides_and_nothing_else():
