@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from fedpate.data.dataset import MOST_CLASSES, Dataset, codes
 from fedpate.data.files import listed, read_table
+from fedpate.data.hospitals import check_rule, without_small
 from fedpate.data.splits import check_fractions
 from fedpate.errors import ConfigError, DataError
 from fedpate.records import Ints
@@ -35,6 +36,8 @@ class Csv:
     label: str
     patient: str | None = None
     hospital: str | None = None
+    small_hospitals: str = "pool"
+    fewest_patients: int = 1
     pool_fraction: float = 0.2
     test_fraction: float = 0.2
 
@@ -49,6 +52,7 @@ class Csv:
                 raise ConfigError(
                     f"{setting} must be a column of its own, got {column!r} for another one too"
                 )
+        check_rule(self.small_hospitals, self.fewest_patients)
         check_fractions(self.pool_fraction, self.test_fraction)
 
     def load(self) -> Dataset:
@@ -62,18 +66,18 @@ class Csv:
                 )
         if frame.empty:
             raise DataError(f"data.path={self.path} must hold records, it has a header only")
-        labels, class_names = _labels(frame[self.label], f"data.label={self.label}")
+        labels, class_names = class_codes(frame[self.label], f"data.label={self.label}")
         if self.patient is None:
             patients = np.arange(len(frame), dtype=np.int64)
         else:
-            patients, _ = _codes(frame[self.patient], f"data.patient={self.patient}")
+            patients, _ = column_codes(frame[self.patient], f"data.patient={self.patient}")
         hospitals: Ints | None = None
         hospital_names: tuple[str, ...] = ()
         if self.hospital is not None:
-            hospitals, hospital_names = _codes(
+            hospitals, hospital_names = column_codes(
                 frame[self.hospital], f"data.hospital={self.hospital}"
             )
-        return Dataset(
+        dataset = Dataset(
             name=self.name,
             features=_features(frame.drop(columns=list(self._roles().values()))),
             labels=labels,
@@ -81,6 +85,9 @@ class Csv:
             patients=patients,
             hospitals=hospitals,
             hospital_names=hospital_names,
+        )
+        return without_small(
+            dataset, rule=self.small_hospitals, fewest_patients=self.fewest_patients
         )
 
     def _roles(self) -> dict[str, str]:
@@ -93,7 +100,7 @@ class Csv:
         return {setting: column for setting, column in roles.items() if column is not None}
 
 
-def _codes(column: "pd.Series[Any]", setting: str) -> tuple[Ints, tuple[str, ...]]:
+def column_codes(column: "pd.Series[Any]", setting: str) -> tuple[Ints, tuple[str, ...]]:
     """A column without gaps as codes of its sorted distinct values."""
     from pandas.api import types  # here and below: importing it takes longer than a command's help
 
@@ -110,7 +117,8 @@ def _codes(column: "pd.Series[Any]", setting: str) -> tuple[Ints, tuple[str, ...
     return codes(values)
 
 
-def _labels(column: "pd.Series[Any]", setting: str) -> tuple[Ints, tuple[str, ...]]:
+def class_codes(column: "pd.Series[Any]", setting: str) -> tuple[Ints, tuple[str, ...]]:
+    """A column of classes as codes, and their names: text, whole numbers or booleans."""
     from pandas.api import types
 
     numeric = types.is_numeric_dtype(column.dtype)
@@ -118,7 +126,7 @@ def _labels(column: "pd.Series[Any]", setting: str) -> tuple[Ints, tuple[str, ..
         numeric and not column.isna().any() and not _all_whole(column.to_numpy())
     ):
         raise DataError(f"{setting} must hold classes: text, whole numbers or booleans")
-    labels, class_names = _codes(column, setting)
+    labels, class_names = column_codes(column, setting)
     if not 2 <= len(class_names) <= MOST_CLASSES:
         raise DataError(
             f"{setting} must have 2 to {MOST_CLASSES} classes, found {len(class_names)}"

@@ -40,6 +40,17 @@ def test_a_file_with_patients_and_hospitals(write):
     assert (data.kind, data.missing_allowed, data.fixed_split) == ("tabular", False, None)
 
 
+def test_small_hospitals_are_pooled_or_dropped_and_without_hospitals_nothing_is(write):
+    path, roles = write(GOOD), {"label": "outcome", "patient": "person"}
+    data = Csv(path, **roles, hospital="site", fewest_patients=2, small_hospitals="drop").load()
+    assert (data.hospital_names, len(data)) == (("south",), 2)
+    data = Csv(path, **roles, hospital="site", fewest_patients=3).load()
+    assert (data.hospital_names, len(data)) == (("north + south",), 4)
+    assert len(Csv(path, **roles, fewest_patients=99).load()) == 4
+    with pytest.raises(ConfigError, match=r"data\.fewest_patients must be at most 3, the pat"):
+        Csv(path, **roles, hospital="site", fewest_patients=4).load()
+
+
 def test_without_a_patient_column_every_row_is_a_patient(write):
     text = GOOD.replace(",person,site", "")
     text = "\n".join(line.rsplit(",", 2)[0] if "p" in line else line for line in text.split("\n"))
