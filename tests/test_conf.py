@@ -21,7 +21,10 @@ OPTIONS = sorted(
     if path.parent != config.CONF and "hydra" not in path.parts
 )
 # What an option cannot know by itself.
-NEEDS = {"data/csv": ["data.path=table.csv", "data.label=outcome"]}
+NEEDS = {
+    "data/csv": ["data.path=table.csv", "data.label=outcome"],
+    "data/image_folder": ["data.path=images"],
+}
 
 
 def build(*overrides: str) -> Run:
@@ -118,8 +121,10 @@ REFUSALS = {
     "or quote the value",
     "hospitals=???": "hospitals must be given",
     "data=csv": "data.path must be given",
-    "data=digitz": "data must be one of breast_cancer, csv, digits, fashion_mnist, "
-    "heart_disease, mnist, got 'digitz'; did you mean digits?",
+    "data=digitz": "data must be one of adult, bloodmnist, breast_cancer, breastmnist, csv, "
+    "dermamnist, digits, eicu, fashion_mnist, heart_disease, image_folder, mnist, octmnist, "
+    "organamnist, organcmnist, organsmnist, pathmnist, pneumoniamnist, retinamnist, tissuemnist, "
+    "got 'digitz'; did you mean digits?",
     "privacy.delta=0": "privacy.delta must be in (0, 1), got 0.0",
     "privacy.delta=1": "privacy.delta must be in (0, 1), got 1.0",
     "privacy.delta=nan": "privacy.delta must be in (0, 1), got nan",

@@ -28,6 +28,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """A folder that this user can get at; False where asking fails."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def listed(names: Sequence[str]) -> str:
     """The first names, cut to a readable length."""
     shown = ", ".join(name if len(name) <= 40 else f"{name[:37]}..." for name in names[:_LISTED])

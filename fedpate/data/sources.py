@@ -5,8 +5,12 @@ A new source is one module with a frozen dataclass (`fedpate.data.dataset.Source
 
 from functools import lru_cache
 
+from fedpate.data.adult import Adult
 from fedpate.data.dataset import Dataset, Source
+from fedpate.data.eicu import Eicu
 from fedpate.data.heart import HeartDisease
+from fedpate.data.image_folder import ImageFolder
+from fedpate.data.medmnist_sets import MEDMNIST
 from fedpate.data.sklearn_sources import BreastCancer, Digits
 from fedpate.data.tables import Csv
 from fedpate.data.vision import FashionMnist, Mnist
@@ -18,8 +22,12 @@ SOURCES: dict[str, type[Source]] = {
         Digits,
         Mnist,
         FashionMnist,
+        *MEDMNIST,
         HeartDisease,
+        Eicu,
+        Adult,
         Csv,
+        ImageFolder,
     )
 }
 

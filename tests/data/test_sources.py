@@ -19,8 +19,22 @@ def test_the_registry_is_closed_and_its_classes_are_settings():
         "digits",
         "mnist",
         "fashion_mnist",
+        "bloodmnist",
+        "breastmnist",
+        "dermamnist",
+        "octmnist",
+        "organamnist",
+        "organcmnist",
+        "organsmnist",
+        "pathmnist",
+        "pneumoniamnist",
+        "retinamnist",
+        "tissuemnist",
         "heart_disease",
+        "eicu",
+        "adult",
         "csv",
+        "image_folder",
     ]
     for name, source in SOURCES.items():
         assert source.name == name
@@ -68,7 +82,7 @@ def test_fractions_are_checked_when_the_settings_are_made(source):
 
 
 def test_naming_the_sources_imports_nothing_heavy():
-    heavy = ("torch", "torchvision", "sklearn", "pandas", "pyarrow")
+    heavy = ("torch", "torchvision", "sklearn", "pandas", "pyarrow", "PIL")
     code = f"import sys, fedpate.data.sources; print([m for m in {heavy} if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert shown.stdout.strip() == "[]"
