@@ -1,7 +1,7 @@
 """The command line: a table of verbs; a verb's module is imported when it is asked for.
 
 Exit codes: 0 done; 2 bad input, told in one line; 3 a budget or a quorum stopped the run and
-nothing was released; 1 a bug, with its traceback; 130 Ctrl-C, 143 SIGTERM, both after tidying up.
+nothing was released; 1 a bug, with its traceback; 130 Ctrl-C or SIGTERM, after tidying up.
 """
 
 import difflib
@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 from fedpate import __version__
 from fedpate.errors import FedPateError
@@ -83,8 +82,8 @@ def run_verb(verb: str, args: Sequence[str]) -> int:
         return 0
     # SIGINT too: a shell starts its background jobs deaf to it, and nothing would be tidied up.
     before = {
-        signal.SIGTERM: signal.signal(signal.SIGTERM, _end),
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        number: signal.signal(number, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
         code = int(module.main(list(args)))
@@ -112,8 +111,3 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """One line about what stopped us, on stderr."""
     sys.stderr.write(f"{text}\n")
-
-
-def _end(signum: int, _frame: FrameType | None) -> None:
-    """SIGTERM as an exception: what has to be tidied up is."""
-    raise SystemExit(128 + signum)

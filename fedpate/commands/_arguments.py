@@ -7,8 +7,8 @@ from typing import NoReturn
 
 from fedpate.errors import ConfigError
 
-# Hydra's own flags that `fedpate simulate` hands on.
-HYDRA_FLAGS = ("-m", "--multirun", "--resolve", "--run", "-r")
+# Hydra's own options that `fedpate simulate` hands on, without and with a value.
+HYDRA_FLAGS = ("-m", "--multirun", "--resolve", "--run", "-r", "--hydra-help")
 HYDRA_OPTIONS = (
     *("-c", "--cfg", "-p", "--package", "-i", "--info", "-cd", "--config-dir"),
     *("-cn", "--config-name", "--experimental-rerun"),
@@ -46,13 +46,22 @@ def take_flag(args: Sequence[str], flag: str) -> tuple[bool, list[str]]:
     return flag in args, [arg for arg in args if arg != flag]
 
 
-def require_hydra(args: Sequence[str]) -> None:
-    """Refuse options that Hydra does not have: its own refusal is a page of usage.
+def for_hydra(args: Sequence[str]) -> list[str]:
+    """The same arguments, options first: Hydra refuses overrides on both sides of an option.
 
     Raises:
-      ConfigError: an unknown option.
+      ConfigError: an unknown option: Hydra's own refusal is a page of usage.
     """
     known = (*HYDRA_FLAGS, *HYDRA_OPTIONS, "--json", "--help")
-    for arg in args:
-        if arg.startswith("-") and arg.partition("=")[0] not in known:
-            raise unknown_option(arg, known)
+    options, overrides, words = [], [], list(args)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-"):
+            overrides.append(word)
+            continue
+        if word.partition("=")[0] not in known:
+            raise unknown_option(word, known)
+        options.append(word)
+        if word in HYDRA_OPTIONS and words:
+            options.append(words.pop(0))
+    return [*options, *overrides]

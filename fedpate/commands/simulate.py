@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedpate.commands._arguments import require_hydra, take_flag
+from fedpate.commands._arguments import for_hydra, take_flag
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -59,8 +59,7 @@ def main(args: Sequence[str]) -> int:
     """
     from fedpate.commands import _hydra, _output
 
-    as_json, rest = take_flag(args, "--json")
-    require_hydra(rest)
+    as_json, rest = take_flag(for_hydra(args), "--json")
     sweep = "-m" in rest or "--multirun" in rest
     summaries: list[dict[str, Any]] = []
 

@@ -133,7 +133,7 @@ def account_table(account: Mapping[str, Any]) -> RenderableType:
 _PRIVATE = "NOT RELEASABLE"
 _ACCOUNT_ROWS = (
     ("guaranteed", ("guaranteed",), "for the expected number of answers"),
-    ("charged by the ledger", ("charged",), "as if every query were answered"),
+    ("at most", ("at_most",), "if every query passes the threshold test"),
     ("guaranteed, Gaussian bound", ("gaussian",), ""),
     ("data-dependent, exact", ("data_dependent", "exact"), _PRIVATE),
     ("data-dependent, published analysis", ("data_dependent", "published"), _PRIVATE),
