@@ -16,6 +16,7 @@ from fedpate.errors import PredictionError
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
+Rows = npt.NDArray[np.integer] | npt.NDArray[np.bool_] | slice
 
 NO_ANSWER = -1  # the label of a query that the mechanism did not answer
 
@@ -76,7 +77,7 @@ class QueryBatch:
         """One content hash per query, over its features only: the same record, the same hash."""
         return [content_hash(row) for row in self.features]
 
-    def take(self, rows: npt.NDArray[np.integer] | slice) -> "QueryBatch":
+    def take(self, rows: Rows) -> "QueryBatch":
         """The batch of the given rows, in that order."""
         return QueryBatch(self.query_ids[rows], self.features[rows])
 
@@ -141,6 +142,10 @@ class Votes:
                 raise PredictionError("all answers must be to the same query_ids in the same order")
             counts += answer.votes
         return cls(first.query_ids, counts, sum(answer.n_teachers for answer in answers))
+
+    def take(self, rows: Rows) -> "Votes":
+        """The votes on the given rows, in that order."""
+        return Votes(self.query_ids[rows], self.counts[rows], self.n_teachers)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,9 @@
 """Runs a small federation in a process of its own, which can be stopped at a named moment.
 
 Usage: federation_worker.py RUN_FILE OUT MOMENT. At MOMENT the process writes `OUT.reached` and
-waits to be killed: "greeted", "training", "voting", "charged" (paid, no noise drawn yet), "drawn"
-(noise drawn, nothing released), "released", or "submitted" (engine=flower).
+waits to be killed: "greeted", "training", "voting", "charged" (paid, no noise drawn yet), "gated"
+(threshold bits drawn, no answer paid for), "drawn" (noise drawn, nothing released), "released", or
+"submitted" (engine=flower).
 """
 
 import os
@@ -11,16 +12,18 @@ import sys
 import time
 from pathlib import Path
 
-from fedpate.federation import evaluation, hospital, members, purchase
+from fedpate.federation import evaluation, hospital, members
 from fedpate.federation.engines import flower, simulate
 from fedpate.federation.settings import Run
 from fedpate.privacy.ledger import PrivacyLedger
+from fedpate.privacy.mechanisms import ConfidentMax, GaussianMax
 
 MOMENTS = {  # moment -> (owner, name of a function that is reached then)
     "greeted": (members.Members, "train"),
     "training": (hospital.Hospital, "train"),
     "voting": (hospital.Hospital, "answer"),
-    "charged": (purchase, "release"),
+    "charged": (GaussianMax, "release"),
+    "gated": (ConfidentMax, "answer"),
     "drawn": (PrivacyLedger, "release"),
     "submitted": (flower, "_follow"),
     "released": (evaluation, "train_student"),

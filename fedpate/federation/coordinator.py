@@ -60,8 +60,8 @@ def run(run: Run, grid: Grid, out: Path, folder: Path, progress: Progress) -> di
         asked = purchase.affordable(fresh)
         votes = None
         if len(asked):
-            votes, labels = purchase.labels(asked)
-            public |= zip(asked.row_hashes(), labels.tolist(), strict=True)
+            votes, new = purchase.labels(asked)
+            public |= new
 
         answers = queries.take(_rows(queries, lambda key: key in public))
         labels = np.array([public[key] for key in answers.row_hashes()], dtype=np.int64)

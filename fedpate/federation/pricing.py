@@ -3,16 +3,17 @@
 Everything here is data-independent: settings and numbers of queries, classes and teachers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from fedpate.federation.settings import Run
 from fedpate.privacy.accounting import affordable, calibrate
 from fedpate.privacy.events import Event
 from fedpate.privacy.ledger import PrivacyLedger
-from fedpate.privacy.mechanism import Mechanism
+from fedpate.privacy.mechanism import GatedMechanism, Mechanism
 
 UNITS = ("patient", "hospital")
+Price = Callable[[int, int, int], Event]  # n_queries, votes_moved, n_classes -> event
 
 
 def calibrated(run: Run, n_queries: int, n_classes: int) -> Mechanism:
@@ -31,19 +32,17 @@ def calibrated(run: Run, n_queries: int, n_classes: int) -> Mechanism:
     return mechanism.with_noise(scale)
 
 
-def events(
-    mechanism: Mechanism, n_queries: int, n_classes: int, largest_k: int
-) -> dict[str, Event]:
+def events(price: Price, n_queries: int, n_classes: int, largest_k: int) -> dict[str, Event]:
     """Unit -> price: a patient moves one vote, a hospital the votes of its k teachers.
 
     Args:
-      mechanism: calibrated.
+      price: `Mechanism.event`, or one step of a `GatedMechanism`.
       n_queries: asked, answered or not.
       n_classes: of the federation.
       largest_k: most teachers that one hospital has.
     """
     moved = {"patient": 1, "hospital": largest_k}
-    return {unit: mechanism.event(n_queries, moved[unit], n_classes) for unit in UNITS}
+    return {unit: price(n_queries, moved[unit], n_classes) for unit in UNITS}
 
 
 def budgets(run: Run) -> Mapping[str, float | None]:
@@ -56,20 +55,42 @@ def affordable_queries(
 ) -> int:
     """How many of `n_queries` new queries may be asked, before anybody is bothered.
 
+    With `privacy.on_budget=stop` the budget must hold even if every query passes a gated
+    mechanism's gate. With `truncate` it must hold for all gates and one answer; as many answers as
+    are affordable follow (`releasing`).
+
     Raises:
-      BudgetExceeded: not all of them (`privacy.on_budget=stop`), or not even one (`truncate`).
+      BudgetExceeded: not all of them (`stop`), or not even one (`truncate`).
     """
-    limits, delta = budgets(run), run.privacy.delta
-    k = run.teachers_per_hospital
-
-    def price(unit: str, count: int) -> Event:
-        return events(mechanism, count, n_classes, k)[unit]
-
-    count = n_queries
+    price, k, count = mechanism.event, run.teachers_per_hospital, n_queries
     if run.privacy.on_budget == "truncate":
-        for unit, limit in limits.items():
-            if limit is not None:
-                price_per_unit = partial(price, unit)
-                count = affordable(price_per_unit, ledger.spent(unit), limit, delta, count)
-    ledger.require_affordable(events(mechanism, max(count, 1), n_classes, k), delta, limits)
+        if isinstance(mechanism, GatedMechanism):
+            price = partial(_gates_and_one_answer, mechanism)
+        count = truncated(run, price, ledger, n_queries, n_classes, k)
+    must = events(price, max(count, 1), n_classes, k)
+    ledger.require_affordable(must, run.privacy.delta, budgets(run))
     return count
+
+
+def truncated(
+    run: Run, price: Price, ledger: PrivacyLedger, n_queries: int, n_classes: int, largest_k: int
+) -> int:
+    """The largest number of queries, up to `n_queries`, that no budget forbids."""
+    count = n_queries
+    for unit, limit in budgets(run).items():
+        if limit is not None:
+            count = affordable(
+                lambda n, unit=unit: events(price, n, n_classes, largest_k)[unit],  # type: ignore[misc]
+                ledger.spent(unit),
+                limit,
+                run.privacy.delta,
+                count,
+            )
+    return count
+
+
+def _gates_and_one_answer(
+    mechanism: GatedMechanism, n_queries: int, votes_moved: int, n_classes: int
+) -> Event:
+    gates = mechanism.gate_event(n_queries, votes_moved, n_classes)
+    return gates + mechanism.answer_event(1, votes_moved, n_classes)

@@ -9,15 +9,14 @@ from fedpate.federation import evaluation, pricing, wire
 from fedpate.federation.hospital import training_id
 from fedpate.federation.members import Members, batches
 from fedpate.federation.progress import Progress, staged
-from fedpate.federation.releasing import Predict, release
+from fedpate.federation.releasing import Predict, Public, Till, coordinator_entropy, release
 from fedpate.federation.settings import Run, TrainSettings
 from fedpate.federation.side import Side
 from fedpate.federation.timing import Clock
-from fedpate.privacy.book import Receipt
-from fedpate.privacy.events import Event
 from fedpate.privacy.ledger import PrivacyLedger
-from fedpate.privacy.mechanism import Mechanism
-from fedpate.records import Ints, QueryBatch, Release, Votes
+from fedpate.privacy.mechanism import GatedMechanism, Mechanism
+from fedpate.privacy.mechanisms import plain_argmax
+from fedpate.records import QueryBatch, Release, Votes
 
 
 @dataclass(frozen=True)
@@ -42,39 +41,61 @@ class Purchase:
         """
         if not len(fresh):
             return fresh
-        book = self.ledger.book()
+        till, book = self._till(self.run.teachers_per_hospital), self.ledger.book()
         for id_, (_, charge) in book.charges.items():
             paid = fresh.take(slice(charge.n_queries))
-            if book.state(id_) == "open" and self._resumed(paid, self.run.teachers_per_hospital):
+            if book.state(id_) == "open" and till.paid(self._last_step, paid):
                 return paid
         count = pricing.affordable_queries(
             self.run, self.mechanism, self.ledger, len(fresh), self.side.n_classes
         )
         return fresh.take(slice(count))
 
-    def labels(self, asked: QueryBatch) -> tuple[Votes, Ints]:
-        """Ask, pay, draw, release: the tally, and one public label per query.
+    def labels(self, asked: QueryBatch) -> tuple[Votes, Public]:
+        """Ask, pay, draw, release: the tally, and the public labels.
 
         Raises:
           NothingReleased: too few hospitals, or another process has spent the budget meanwhile.
         """
         settings = self._train()
         if self.run.trust == "local":
-            receipt = self._charge(asked)
-            try:
-                votes = self._tally(asked, settings)
-            except QuorumError as error:
-                raise NothingReleased(
-                    f"min_hospitals={error.needed} hospitals are needed, {error.present} "
-                    f"completed '{error.step}'; nothing was released, but the charge stays: "
-                    "randomized votes have left their hospitals"
-                ) from error
-        else:
-            votes = self._tally(asked, settings)
-            receipt = self._charge(asked)
+            return self._local_labels(asked, settings)
+        votes = self._tally(asked, settings)
         with self.clock("release_s"):
-            drawn = release(self.run, self.mechanism, votes, asked, self._student_of)
-            return votes, self.ledger.release(receipt, asked.row_hashes(), drawn.labels)
+            till = self._till(max(self.members.voters.values()))
+            return votes, release(till, self.mechanism, votes, asked, self._student_of)
+
+    def _local_labels(self, asked: QueryBatch, settings: TrainSettings) -> tuple[Votes, Public]:
+        """With trust=local what leaves is the votes themselves: pay before asking."""
+        till = self._till(max(self.members.teachers.values()))
+        receipt = till.pay("labels", self.mechanism.event, asked)
+        try:
+            votes = self._tally(asked, settings)
+        except QuorumError as error:
+            raise NothingReleased(
+                f"min_hospitals={error.needed} hospitals are needed, {error.present} "
+                f"completed '{error.step}'; nothing was released, but the charge stays: "
+                "randomized votes have left their hospitals"
+            ) from error
+        with self.clock("release_s"):
+            labels = plain_argmax(votes, coordinator_entropy(self.run)).labels
+            return votes, till.publish(receipt, asked, labels)
+
+    @property
+    def _last_step(self) -> pricing.Price:
+        if isinstance(self.mechanism, GatedMechanism):
+            return self.mechanism.answer_event
+        return self.mechanism.event
+
+    def _till(self, largest_k: int) -> Till:
+        return Till(
+            self.run,
+            self.ledger,
+            self.side.data_name,
+            self.mechanism.name,
+            self.side.n_classes,
+            largest_k,
+        )
 
     def _train(self) -> TrainSettings:
         """Greet the hospitals and have them train; what they were told."""
@@ -105,27 +126,6 @@ class Purchase:
                 tallies.append(Votes.tally(answers))
         counts = np.concatenate([tally.counts for tally in tallies])
         return Votes(asked.query_ids, counts, min(tally.n_teachers for tally in tallies))
-
-    def _charge(self, asked: QueryBatch) -> Receipt:
-        """Pay for the teachers that are there; durable on return."""
-        k = max((self.members.voters or self.members.teachers).values())
-        return self._resumed(asked, k) or self.ledger.charge(
-            purpose=f"{len(asked)} labels of {self.side.data_name} by {self.mechanism.name}",
-            query_hash=asked.hash(),
-            n_queries=len(asked),
-            events=self._events(asked, k),
-            delta=self.run.privacy.delta,
-            budgets=pricing.budgets(self.run),
-        )
-
-    def _resumed(self, asked: QueryBatch, k: int) -> Receipt | None:
-        """What an interrupted run paid for exactly this; with trust=local it has been used up."""
-        if self.run.trust == "local":
-            return None
-        return self.ledger.resume(asked.hash(), len(asked), self._events(asked, k))
-
-    def _events(self, asked: QueryBatch, k: int) -> dict[str, Event]:
-        return pricing.events(self.mechanism, len(asked), self.side.n_classes, k)
 
     def _student_of(self, so_far: Release) -> Predict | None:
         student = evaluation.train_student(self.run, self.side, so_far, self.progress)

@@ -13,6 +13,7 @@ import numpy as np
 from fedpate.federation import pricing
 from fedpate.federation.settings import Run
 from fedpate.privacy.book import Receipt
+from fedpate.privacy.events import Event
 from fedpate.privacy.ledger import PrivacyLedger
 from fedpate.privacy.mechanism import GatedMechanism, Mechanism
 from fedpate.privacy.noise import Entropy, OsEntropy, SeededEntropy
@@ -76,7 +77,7 @@ class Till:
         public = self.ledger.release(receipt, keys, labels)
         return dict(zip(keys, public.tolist(), strict=True))
 
-    def _events(self, price: pricing.Price, n_queries: int) -> dict[str, pricing.Event]:
+    def _events(self, price: pricing.Price, n_queries: int) -> dict[str, Event]:
         return pricing.events(price, n_queries, self.n_classes, self.largest_k)
 
 
@@ -115,33 +116,21 @@ def _two_steps(
     """Gate, then answers; queries that passed and are not affordable stay without a label."""
     public: Public = {}
     passed = np.ones(len(queries), dtype=np.bool_)
+
+    def publish(receipt: Receipt, rows: Ints) -> None:
+        student = None if predicted is None else predicted[rows]
+        drawn = mechanism.answer(votes.take(rows), passed[rows], entropy, student)
+        public.update(till.publish(receipt, queries.take(rows), drawn.labels))
+
     if not till.paid(mechanism.answer_event, queries):  # else: interrupted after the gate
         receipt = till.pay("threshold tests", mechanism.gate_event, queries)
         passed = mechanism.gate(votes, entropy, predicted)
-        public |= till.publish(receipt, *_labels(mechanism, votes, queries, ~passed, predicted))
+        publish(receipt, np.flatnonzero(~passed))
     kept = np.flatnonzero(passed)
     kept = kept[: till.affordable(mechanism.answer_event, len(kept))]
     if len(kept):
-        receipt = till.pay("labels", mechanism.answer_event, queries.take(kept))
-        answered = _labels(mechanism, votes, queries, kept, predicted, entropy)
-        public |= till.publish(receipt, *answered)
+        publish(till.pay("labels", mechanism.answer_event, queries.take(kept)), kept)
     return public
-
-
-def _labels(
-    mechanism: GatedMechanism,
-    votes: Votes,
-    queries: QueryBatch,
-    rows: Ints | np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
-    predicted: Floats | None,
-    entropy: Entropy | None = None,
-) -> tuple[QueryBatch, Ints]:
-    """Answers to some rows: with entropy those that passed, without it those that did not."""
-    part = votes.take(rows)
-    passed = np.full(len(part.query_ids), entropy is not None)
-    student = None if predicted is None else predicted[rows]
-    drawn = mechanism.answer(part, passed, entropy or OsEntropy(), student)
-    return queries.take(rows), drawn.labels
 
 
 def _rounds(run: Run, mechanism: Mechanism, n_queries: int) -> Iterator[Ints]:

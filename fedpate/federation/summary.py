@@ -20,7 +20,7 @@ from fedpate.learning.metrics import accuracy
 from fedpate.privacy import account
 from fedpate.privacy.accounting import guarantee
 from fedpate.privacy.events import Event
-from fedpate.privacy.mechanism import Mechanism
+from fedpate.privacy.mechanism import GatedMechanism, Mechanism
 from fedpate.records import NO_ANSWER, Ints, Release, Votes
 
 SCHEMA = 1
@@ -141,8 +141,17 @@ def _votes_behind_everything(run: Run, side: Side, outcome: Outcome) -> Votes | 
     """
     if outcome.votes is None or run.trust == "local" or outcome.mechanism.name == "interactive":
         return None
-    here = outcome.mechanism.event(len(outcome.votes.query_ids), 1, side.n_classes)
+    here = _charged(outcome.mechanism, outcome, side.n_classes)
     return outcome.votes if outcome.spent["patient"].pieces == here.pieces else None
+
+
+def _charged(mechanism: Mechanism, outcome: Outcome, n_classes: int) -> Event:
+    """What a patient pays for a release with these answers, if nothing was cut short or cached."""
+    asked = len(outcome.release.query_ids)
+    if not isinstance(mechanism, GatedMechanism):
+        return mechanism.event(asked, 1, n_classes)
+    answers = int(outcome.release.answered.sum())
+    return mechanism.gate_event(asked, 1, n_classes) + mechanism.answer_event(answers, 1, n_classes)
 
 
 def _exact(counts: Ints, mechanism: Mechanism, delta: float, moved: int) -> float | None:

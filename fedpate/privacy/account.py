@@ -1,9 +1,9 @@
 """What releasing labels from a matrix of votes costs: every price of one mechanism side by side.
 
-  guaranteed      data-independent. For mechanisms with a threshold test it prices a test for every
-                  query and an arg max for the answered ones, here the expected number of them:
-                  what a run that counts its public answers against a budget may state. The
-                  ledger charges an arg max for every query asked: `charged`
+  guaranteed      data-independent: what a ledger charges. A mechanism with a threshold test pays
+                  for a test of every query and for an arg max of those that pass, which the tests
+                  have made public; here their expected number
+  at_most         the same if every query passes: what can be promised before asking
   data_dependent  looks at the votes: NOT RELEASABLE; `published` is the paper's own analysis with
                   the improved conversion, `published_classic` with the classic one, `exact` that of
                   the exact laws in both directions
@@ -26,8 +26,8 @@ from fedpate.errors import ConfigError
 from fedpate.privacy import analyses, sanitize
 from fedpate.privacy.accounting import bounds, guarantee
 from fedpate.privacy.analyses import ORDERS, Divergences
-from fedpate.privacy.events import Event, NoisyArgmax, NoisyThreshold
-from fedpate.privacy.mechanism import Mechanism
+from fedpate.privacy.events import Event
+from fedpate.privacy.mechanism import GatedMechanism, Mechanism
 from fedpate.privacy.noise import Entropy
 from fedpate.privacy.rdp import epsilon_classic, epsilon_improved
 from fedpate.records import Floats, Ints
@@ -149,7 +149,7 @@ class Account:
         n_queries = len(self.counts)
         found = bounds(self._event(n_queries, votes_moved), self.delta)
         best = min(found.values(), key=lambda one: one.epsilon)
-        charged = self.mechanism.event(n_queries, votes_moved, self.counts.shape[1])
+        most = self.mechanism.event(n_queries, votes_moved, self.counts.shape[1])
         published, exact = self._divergences(votes_moved)
         by_votes = {
             "published": _epsilon(published, self.delta),
@@ -161,7 +161,7 @@ class Account:
             "guaranteed": best.epsilon,
             "guaranteed_bound": best.bound,
             "guaranteed_order": best.order,
-            "charged": guarantee(charged, self.delta).epsilon,
+            "at_most": guarantee(most, self.delta).epsilon,
             "gaussian": found["gaussian"].epsilon if "gaussian" in found else None,
             "bounds": {name: one.epsilon for name, one in found.items()},
             "data_dependent": {key: value for key, (value, _) in by_votes.items()},
@@ -189,15 +189,12 @@ class Account:
 
     def _event(self, n_queries: int, votes_moved: int) -> Event:
         """The price of the first queries, with an arg max for each expected answer only."""
-        event = self.mechanism.event(n_queries, votes_moved, self.counts.shape[1])
-        if not any(isinstance(piece, NoisyThreshold) for piece, _ in event.pieces):
-            return event
-        answers = max(1, math.ceil(self._chances[:n_queries].sum()))
-        pieces = (
-            (piece, answers if isinstance(piece, NoisyArgmax) else count)
-            for piece, count in event.pieces
-        )
-        return Event(tuple(pieces), event.slack)
+        mechanism, n_classes = self.mechanism, self.counts.shape[1]
+        if not isinstance(mechanism, GatedMechanism):
+            return mechanism.event(n_queries, votes_moved, n_classes)
+        answers = math.ceil(self._chances[:n_queries].sum())
+        gates = mechanism.gate_event(n_queries, votes_moved, n_classes)
+        return gates + mechanism.answer_event(answers, votes_moved, n_classes)
 
     @functools.cached_property
     def _chances(self) -> Floats:

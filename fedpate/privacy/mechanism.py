@@ -5,6 +5,7 @@ from typing import Protocol, Self, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from fedpate.privacy.entropy import Bools
 from fedpate.privacy.events import Event
 from fedpate.privacy.noise import Entropy
 from fedpate.records import Ints, Release, Votes
@@ -16,7 +17,7 @@ class Mechanism(Protocol):
 
     Formal guarantees of every implementation; tests/contracts.py checks them for all:
       - `event` depends on public settings only, never on the votes;
-      - every query asked is charged, also an unanswered one;
+      - every query asked is charged, also an unanswered one, and `event` is the most that it costs;
       - `release` draws its randomness from `entropy` only, and answers no id that was not asked;
       - the noise drawn by `release` is the noise charged by `event`.
     """
@@ -50,3 +51,33 @@ class LocalMechanism(Mechanism, Protocol):
 
     def randomize(self, counts: Ints, entropy: Entropy) -> Ints:
         """Randomized histogram of one hospital: (n_queries, n_classes) -> the same shape."""
+
+
+@runtime_checkable
+class GatedMechanism(Mechanism, Protocol):
+    """A mechanism that first asks, privately, whether a query is worth an answer: two steps.
+
+    Each step is paid for before it is taken: a gate for every query asked, an answer for those that
+    passed. How many passed is public once the gate is paid for, so the ledger's total is a reading
+    of what has been spent; what is fixed beforehand is a budget, or `event`, where all pass.
+    """
+
+    def gate_event(self, n_queries: int, votes_moved: int, n_classes: int) -> Event:
+        """Price of the gate of `n_queries`."""
+
+    def answer_event(self, n_queries: int, votes_moved: int, n_classes: int) -> Event:
+        """Price of answering `n_queries` that passed."""
+
+    def gate(
+        self, votes: Votes, entropy: Entropy, student: npt.NDArray[np.float64] | None = None
+    ) -> Bools:
+        """(n_queries,) which queries pass."""
+
+    def answer(
+        self,
+        votes: Votes,
+        passed: Bools,
+        entropy: Entropy,
+        student: npt.NDArray[np.float64] | None = None,
+    ) -> Release:
+        """Labels of the queries that passed, and what needs no votes for the others."""

@@ -3,8 +3,9 @@
 [P18] Papernot et al., Scalable Private Learning with PATE, ICLR 2018, arXiv:1802.08908,
 Algorithms 1 and 2.
 
-Both are charged for the threshold bit *and* for the arg max of every query asked, answered or not:
-which queries get an answer depends on the votes, so a price that counted answers would leak.
+Two steps, each paid for before it is taken (`GatedMechanism`): a threshold bit for every query
+asked, then a noisy arg max for those that passed. Which queries passed depends on the votes, but it
+is what the bits have paid for; the second price depends on nothing else.
 """
 
 # ruff: noqa: ARG002 - every mechanism takes what the contract gives, used or not
@@ -41,14 +42,6 @@ def _check_thresholds(noise: float | None, threshold: float | None, bit: float |
     check_scale(**{"mechanism.threshold_noise_scale": bit})
 
 
-def _passes(statistic: Floats | Ints, threshold: float, scale: float, entropy: Entropy) -> Bools:
-    passed = np.empty(len(statistic), dtype=np.bool_)
-    for rows in blocks(len(statistic), 1):
-        drawn = draw(Gaussian(scale), statistic[rows].shape, entropy)
-        passed[rows] = noisy_threshold(statistic[rows], threshold, drawn)
-    return passed
-
-
 def disagreement(votes: Votes, student: Floats) -> Floats:
     """(n_queries,) max_j (n_j - M p_j): by how many votes the teachers outvote the student.
 
@@ -68,7 +61,7 @@ class ConfidentMax:
       - the bit: the largest count moves by at most v, so it is post-processing of a Gaussian
         mechanism with mu = v / threshold_noise_scale;
       - the label: as `GaussianMax` at `noise_scale`;
-      - the two compose adaptively, and both are charged for every query asked.
+      - the two compose adaptively; without the bit there is no label.
     """
 
     name: ClassVar[str] = "confident"
@@ -79,13 +72,32 @@ class ConfidentMax:
     def __post_init__(self) -> None:
         _check_thresholds(self.noise_scale, self.threshold, self.threshold_noise_scale)
 
+    def gate_event(self, n_queries: int, votes_moved: int, n_classes: int) -> Event:
+        """One threshold bit per query asked."""
+        return _gate_price(self, n_queries, votes_moved)
+
+    def answer_event(self, n_queries: int, votes_moved: int, n_classes: int) -> Event:
+        """One noisy arg max per query that passed."""
+        return _answer_price(self, n_queries, votes_moved, n_classes)
+
     def event(self, n_queries: int, votes_moved: int, n_classes: int) -> Event:
-        """One threshold bit and one noisy arg max per query asked."""
-        return _two_steps(self, n_queries, votes_moved, n_classes)
+        """One threshold bit and one noisy arg max per query asked: the price if all pass."""
+        bits = _gate_price(self, n_queries, votes_moved)
+        return bits + _answer_price(self, n_queries, votes_moved, n_classes)
+
+    def gate(self, votes: Votes, entropy: Entropy, student: Floats | None = None) -> Bools:
+        """Where the plurality is large enough."""
+        return _passes(self, votes.counts.max(axis=1), entropy)
+
+    def answer(
+        self, votes: Votes, passed: Bools, entropy: Entropy, student: Floats | None = None
+    ) -> Release:
+        """Noisy arg max where the query passed, `NO_ANSWER` elsewhere."""
+        return _answer(self, votes, passed, entropy)
 
     def release(self, votes: Votes, entropy: Entropy, student: Floats | None = None) -> Release:
         """Noisy arg max where the plurality is large enough, `NO_ANSWER` elsewhere."""
-        return _gated(self, votes, votes.counts.max(axis=1), entropy)
+        return self.answer(votes, self.gate(votes, entropy), entropy)
 
     def with_noise(self, noise_scale: float) -> Self:
         """Both noise scales by the same factor; the threshold stays."""
@@ -118,12 +130,21 @@ class InteractiveMax:
             raise ConfigError("mechanism.confidence must be set, got None")
         _check.open_unit(**{"mechanism.confidence": self.confidence})
 
-    def event(self, n_queries: int, votes_moved: int, n_classes: int) -> Event:
-        """One threshold bit and one noisy arg max per query asked."""
-        return _two_steps(self, n_queries, votes_moved, n_classes)
+    def gate_event(self, n_queries: int, votes_moved: int, n_classes: int) -> Event:
+        """One threshold bit per query asked."""
+        return _gate_price(self, n_queries, votes_moved)
 
-    def release(self, votes: Votes, entropy: Entropy, student: Floats | None = None) -> Release:
-        """GNMax, reinforcement or `NO_ANSWER` per query.
+    def answer_event(self, n_queries: int, votes_moved: int, n_classes: int) -> Event:
+        """One noisy arg max per query that passed."""
+        return _answer_price(self, n_queries, votes_moved, n_classes)
+
+    def event(self, n_queries: int, votes_moved: int, n_classes: int) -> Event:
+        """One threshold bit and one noisy arg max per query asked: the price if all pass."""
+        bits = _gate_price(self, n_queries, votes_moved)
+        return bits + _answer_price(self, n_queries, votes_moved, n_classes)
+
+    def gate(self, votes: Votes, entropy: Entropy, student: Floats | None = None) -> Bools:
+        """Where the teachers outvote the student.
 
         Args:
           votes: the tally.
@@ -135,11 +156,21 @@ class InteractiveMax:
           PredictionError: `student` is not one probability vector per query.
         """
         predicted = _probabilities(student, votes.counts.shape)
-        answered = _gated(self, votes, disagreement(votes, predicted), entropy)
+        return _passes(self, disagreement(votes, predicted), entropy)
+
+    def answer(
+        self, votes: Votes, passed: Bools, entropy: Entropy, student: Floats | None = None
+    ) -> Release:
+        """GNMax where the query passed; elsewhere reinforcement or `NO_ANSWER`."""
+        predicted = _probabilities(student, votes.counts.shape)
         confident = predicted.max(axis=1) > required(**{"mechanism.confidence": self.confidence})
         reinforced = np.where(confident, predicted.argmax(axis=1), NO_ANSWER)
-        labels = np.where(answered.answered, answered.labels, reinforced)
-        return Release(votes.query_ids, labels)
+        answered = _answer(self, votes, passed, entropy)
+        return Release(votes.query_ids, np.where(passed, answered.labels, reinforced))
+
+    def release(self, votes: Votes, entropy: Entropy, student: Floats | None = None) -> Release:
+        """GNMax, reinforcement or `NO_ANSWER` per query; `student` as for `gate`."""
+        return self.answer(votes, self.gate(votes, entropy, student), entropy, student)
 
     def with_noise(self, noise_scale: float) -> Self:
         """Both noise scales by the same factor; threshold and confidence stay."""
@@ -149,31 +180,41 @@ class InteractiveMax:
 _Gated = ConfidentMax | InteractiveMax
 
 
-def _scales(mechanism: _Gated) -> tuple[float, float]:
-    return (
-        required(**{"mechanism.noise_scale": mechanism.noise_scale}),
-        required(**{"mechanism.threshold_noise_scale": mechanism.threshold_noise_scale}),
-    )
+def _noise(mechanism: _Gated) -> float:
+    return required(**{"mechanism.noise_scale": mechanism.noise_scale})
 
 
-def _two_steps(mechanism: _Gated, n_queries: int, votes_moved: int, n_classes: int) -> Event:
-    noise, bit = _scales(mechanism)
-    pieces = NoisyThreshold(bit, votes_moved), NoisyArgmax(noise, votes_moved)
-    return price(n_queries, votes_moved, n_classes + 1, *pieces)
+def _bit_noise(mechanism: _Gated) -> float:
+    return required(**{"mechanism.threshold_noise_scale": mechanism.threshold_noise_scale})
 
 
-def _gated(mechanism: _Gated, votes: Votes, statistic: Floats | Ints, entropy: Entropy) -> Release:
-    noise, bit = _scales(mechanism)
+def _gate_price(mechanism: _Gated, n_queries: int, votes_moved: int) -> Event:
+    return price(n_queries, votes_moved, 1, NoisyThreshold(_bit_noise(mechanism), votes_moved))
+
+
+def _answer_price(mechanism: _Gated, n_queries: int, votes_moved: int, n_classes: int) -> Event:
+    return price(n_queries, votes_moved, n_classes, NoisyArgmax(_noise(mechanism), votes_moved))
+
+
+def _passes(mechanism: _Gated, statistic: Floats | Ints, entropy: Entropy) -> Bools:
+    scale = _bit_noise(mechanism)
     threshold = required(**{"mechanism.threshold": mechanism.threshold})
-    passed = _passes(statistic, threshold, bit, entropy)
+    passed = np.empty(len(statistic), dtype=np.bool_)
+    for rows in blocks(len(statistic), 1):
+        drawn = draw(Gaussian(scale), statistic[rows].shape, entropy)
+        passed[rows] = noisy_threshold(statistic[rows], threshold, drawn)
+    return passed
+
+
+def _answer(mechanism: _Gated, votes: Votes, passed: Bools, entropy: Entropy) -> Release:
     labels = np.full(len(passed), NO_ANSWER, dtype=np.int64)
-    labels[passed] = noisy_winners(votes.counts[passed], Gaussian(noise), entropy)
+    labels[passed] = noisy_winners(votes.counts[passed], Gaussian(_noise(mechanism)), entropy)
     return Release(votes.query_ids, labels)
 
 
 def _scaled(mechanism: _Gated, noise_scale: float) -> dict[str, float]:
     # Without a noise scale of its own there is no ratio to keep: the bit's noise stays as given.
-    bit = required(**{"mechanism.threshold_noise_scale": mechanism.threshold_noise_scale})
+    bit = _bit_noise(mechanism)
     ratio = 1.0 if mechanism.noise_scale is None else noise_scale / mechanism.noise_scale
     return {"noise_scale": noise_scale, "threshold_noise_scale": bit * ratio}
 

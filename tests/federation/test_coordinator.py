@@ -358,6 +358,19 @@ def test_kill_9_never_loses_a_charge_and_the_next_run_goes_on(run, tmp_path, mom
     assert summary["labels"]["answered"] == 20
 
 
+def test_kill_9_between_gate_and_answers_pays_for_no_gate_twice(run, tmp_path):
+    ledger = tmp_path / "account.sqlite"
+    confident = MECHANISMS["confident"](noise_scale=2.0, threshold=5.0, threshold_noise_scale=2.0)
+    lasting = replace(run, mechanism=confident, privacy=Privacy(ledger=str(ledger)))
+    worker = federation_worker.start(lasting, tmp_path / "run", "gated")
+    worker.kill()
+    worker.communicate()
+    assert charges(ledger) == [(20, "open")]
+    summary = simulated(lasting, tmp_path / "run")
+    answered = summary["labels"]["answered"]
+    assert charges(ledger) == [(20, "released"), (answered, "released")]
+
+
 def test_an_open_charge_is_resumed_although_the_budget_is_spent(run, tmp_path):
     full = simulated(run, tmp_path / "free")["privacy"]["patient"]["guaranteed"]
     privacy = Privacy(ledger=str(tmp_path / "l.sqlite"), budget=Budget(patient=full * 1.1))
@@ -376,7 +389,7 @@ def test_with_local_trust_an_open_charge_is_not_resumed(run, tmp_path):
         mechanism=MECHANISMS["laplace"](noise_scale=5.0),
         privacy=Privacy(ledger=str(ledger)),
     )
-    worker = federation_worker.start(local, tmp_path / "run", "charged")
+    worker = federation_worker.start(local, tmp_path / "run", "voting")
     worker.kill()
     worker.communicate()
     simulate(local, tmp_path / "run")

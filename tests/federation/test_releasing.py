@@ -1,82 +1,152 @@
-from dataclasses import dataclass
+"""Pay, draw, make public: in that order, at each step."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from federated import small_run
-from fedpate.federation.releasing import coordinator_entropy, release
-from fedpate.privacy.mechanisms import MECHANISMS
-from fedpate.records import NO_ANSWER, QueryBatch, Release, Votes
+from fedpate.errors import BudgetExceeded
+from fedpate.federation.releasing import Till, coordinator_entropy, release
+from fedpate.federation.settings import Budget, Privacy
+from fedpate.privacy.accounting import guarantee
+from fedpate.privacy.ledger import PrivacyLedger
+from fedpate.privacy.mechanisms import MECHANISMS, ConfidentMax, GaussianMax, InteractiveMax
+from fedpate.records import NO_ANSWER, QueryBatch, Votes
 
 N = 10
-QUERIES = QueryBatch(np.arange(N, dtype=np.int64), np.zeros((N, 1), np.float32))
+QUERIES = QueryBatch(np.arange(N, dtype=np.int64), np.arange(N, dtype=np.float32)[:, None])
+KEYS = QUERIES.row_hashes()
 VOTES = Votes(QUERIES.query_ids, np.tile([9, 1], (N, 1)), 10)
+SPLIT = Votes(QUERIES.query_ids, np.array([[10, 0]] * 6 + [[5, 5]] * 4), 10)
+SURE = ConfidentMax(0.01, 8.0, 0.01)  # passes ten of ten, not five of ten
+TIMID = InteractiveMax(0.01, 1.0, 0.01, 0.8)  # passes what the student does not know
 
 
-@dataclass(frozen=True)
-class Recording:
-    """An interactive mechanism that notes what it is asked."""
-
-    calls: list
-    silent: bool = False
-    name = "interactive"
-
-    def release(self, votes, entropy, student=None):
-        self.calls.append((votes.query_ids.tolist(), student))
-        label = NO_ANSWER if self.silent else 0
-        return Release(votes.query_ids, np.full(len(votes.query_ids), label))
+@pytest.fixture
+def till(tmp_path):
+    run = small_run(tmp_path / "store", rounds=3)
+    with PrivacyLedger.open(tmp_path / "ledger.sqlite", "test") as ledger:
+        yield Till(run, ledger, "numbers", "a mechanism", n_classes=2, largest_k=2)
 
 
-def run_with(tmp_path, **changes):
-    return small_run(tmp_path, **changes)
+def nobody(_):
+    return None
 
 
-def student_of(seen):
-    def learn(so_far):
-        if not so_far.answered.any():
-            return None
+def paid(till):
+    book = till.ledger.book()
+    return [(c.purpose.split(" of ")[0], book.state(i)) for i, (_, c) in book.charges.items()]
+
+
+def with_budget(till, epsilon, on_budget):
+    privacy = Privacy(budget=Budget(patient=epsilon), on_budget=on_budget)
+    return replace(till, run=replace(till.run, privacy=privacy))
+
+
+def test_one_step_pays_once_and_publishes_every_query(till):
+    public = release(till, GaussianMax(0.01), VOTES, QUERIES, nobody)
+    assert public == dict.fromkeys(KEYS, 0)
+    assert paid(till) == [("10 labels", "released")]
+    assert till.ledger.cached(KEYS) == public
+
+
+def test_two_steps_pay_for_every_gate_and_for_the_answers_that_passed(till):
+    public = release(till, SURE, SPLIT, QUERIES, nobody)
+    assert [public[key] for key in KEYS] == [0] * 6 + [NO_ANSWER] * 4
+    assert paid(till) == [("10 threshold tests", "released"), ("6 labels", "released")]
+    for unit, moved in (("patient", 1), ("hospital", 2)):
+        expected = SURE.gate_event(10, moved, 2) + SURE.answer_event(6, moved, 2)
+        assert till.ledger.spent(unit).pieces == expected.pieces
+
+
+def test_no_noise_is_drawn_before_its_step_is_paid_for(till, monkeypatch):
+    seen = []
+
+    def watched(name):
+        real = getattr(ConfidentMax, name)
+
+        def step(self, votes, *rest):
+            drawn = name == "gate" or rest[0].any()
+            seen.append((name, [what for what, _ in paid(till)]) if drawn else ("nothing", []))
+            return real(self, votes, *rest)
+
+        monkeypatch.setattr(ConfidentMax, name, step)
+
+    watched("gate")
+    watched("answer")
+    release(till, SURE, SPLIT, QUERIES, nobody)
+    assert seen == [
+        ("gate", ["10 threshold tests"]),
+        ("nothing", []),
+        ("answer", ["10 threshold tests", "6 labels"]),
+    ]
+
+
+def test_truncate_answers_what_passed_as_far_as_the_budget_goes(till):
+    limit = SURE.gate_event(10, 1, 2) + SURE.answer_event(4, 1, 2)
+    poor = with_budget(till, guarantee(limit, 1e-5).epsilon, "truncate")
+    public = release(poor, SURE, SPLIT, QUERIES, nobody)
+    assert [public.get(key) for key in KEYS] == [0] * 4 + [None] * 2 + [NO_ANSWER] * 4
+    assert paid(till)[-1] == ("4 labels", "released")
+
+
+def test_stop_keeps_the_answers_back_if_the_budget_went_elsewhere(till):
+    poor = with_budget(till, guarantee(SURE.gate_event(10, 1, 2), 1e-5).epsilon, "stop")
+    with pytest.raises(BudgetExceeded):
+        release(poor, SURE, SPLIT, QUERIES, nobody)
+    assert paid(till) == [("10 threshold tests", "released")]
+    assert till.ledger.cached(KEYS) == dict.fromkeys(KEYS[6:], NO_ANSWER)
+
+
+def test_interactive_asks_in_rounds_and_learns_in_between(till):
+    seen = []
+
+    def student_of(so_far):
         seen.append(so_far.query_ids.tolist())
         return lambda batch: np.tile([0.9, 0.1], (len(batch), 1))
 
-    return learn
-
-
-def test_interactive_is_asked_in_rounds_and_learns_in_between(tmp_path):
-    calls, seen = [], []
-    run = run_with(tmp_path, rounds=3)
-    found = release(run, Recording(calls), VOTES, QUERIES, student_of(seen))
-    assert [ids for ids, _ in calls] == [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]
-    assert [student is None for _, student in calls] == [True, False, False]
+    public = release(till, TIMID, VOTES, QUERIES, student_of)
     assert seen == [[0, 1, 2, 3], [0, 1, 2, 3, 4, 5, 6]]
-    assert found.query_ids.tolist() == list(range(N))
+    assert public == dict.fromkeys(KEYS, 0)  # four answers, then what the student knows by itself
+    assert paid(till) == [
+        ("4 threshold tests", "released"),
+        ("4 labels", "released"),
+        ("3 threshold tests", "released"),
+        ("3 threshold tests", "released"),
+    ]
 
 
-def test_without_an_answer_there_is_no_student(tmp_path):
-    calls = []
-    release(run_with(tmp_path), Recording(calls, silent=True), VOTES, QUERIES, student_of([]))
-    assert all(student is None for _, student in calls)
+def test_without_an_answer_there_is_no_student(till):
+    silent = InteractiveMax(0.01, 100.0, 0.01, 0.8)
+    seen = []
+    public = release(
+        till, silent, VOTES, QUERIES, lambda so_far: seen.append(so_far.answered.any())
+    )
+    assert set(public.values()) == {NO_ANSWER}
+    assert seen == [False, False]
 
 
-def test_no_more_rounds_than_queries(tmp_path):
-    calls = []
-    one = QUERIES.take(slice(1))
-    votes = Votes(one.query_ids, VOTES.counts[:1], 10)
-    release(run_with(tmp_path, rounds=4), Recording(calls), votes, one, student_of([]))
-    assert len(calls) == 1
+def test_no_more_rounds_than_queries(till):
+    one = slice(1)
+    release(till, TIMID, VOTES.take(one), QUERIES.take(one), nobody)
+    assert paid(till) == [("1 threshold tests", "released"), ("1 labels", "released")]
 
 
-def test_other_mechanisms_are_asked_once(tmp_path):
-    run = run_with(tmp_path, mechanism=MECHANISMS["none"]())
-    found = release(run, run.mechanism, VOTES, QUERIES, student_of([]))
-    assert found.labels.tolist() == [0] * N
-
-
-def test_with_local_trust_no_noise_is_added_again(tmp_path):
-    laplace = MECHANISMS["laplace"](noise_scale=1e6)
-    run = run_with(tmp_path, trust="local", mechanism=laplace)
-    assert release(run, laplace, VOTES, QUERIES, student_of([])).labels.tolist() == [0] * N
+@pytest.mark.parametrize("name", ["gnmax", "confident"])
+def test_what_an_interrupted_run_paid_for_is_not_paid_again(till, name):
+    mechanism = {"gnmax": GaussianMax(0.01), "confident": SURE}[name]
+    price = mechanism.event if name == "gnmax" else mechanism.answer_event
+    till.pay("labels", price, QUERIES)  # and then the process went away
+    assert release(till, mechanism, VOTES, QUERIES, nobody) == dict.fromkeys(KEYS, 0)
+    assert paid(till) == [("10 labels", "released")]
 
 
 @pytest.mark.parametrize(("noise_seed", "name"), [(None, "os-entropy"), (3, "seeded")])
 def test_the_noise_comes_from_the_operating_system_unless_seeded(tmp_path, noise_seed, name):
-    assert coordinator_entropy(run_with(tmp_path, noise_seed=noise_seed)).name == name
+    assert coordinator_entropy(small_run(tmp_path, noise_seed=noise_seed)).name == name
+
+
+def test_every_gated_mechanism_names_its_steps(till):
+    gated = {name for name, cls in MECHANISMS.items() if hasattr(cls, "gate")}
+    assert gated == {"confident", "interactive"}

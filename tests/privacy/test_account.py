@@ -33,7 +33,7 @@ UNIT_KEYS = {
     "guaranteed",
     "guaranteed_bound",
     "guaranteed_order",
-    "charged",
+    "at_most",
     "gaussian",
     "bounds",
     "data_dependent",
@@ -61,7 +61,7 @@ def test_every_mechanism_has_every_key(mechanism):
         prices = block["epsilon"][unit]
         assert set(prices) == UNIT_KEYS
         assert prices["votes_moved"] == moved
-        assert prices["charged"] == guarantee(mechanism.event(12, moved, 4), 1e-5).epsilon
+        assert prices["at_most"] == guarantee(mechanism.event(12, moved, 4), 1e-5).epsilon
         for analysis, value in prices["data_dependent"].items():
             reason = prices["data_dependent_reasons"][analysis.removesuffix("_classic")]
             assert (value is None) == (reason is not None)
@@ -107,7 +107,7 @@ def test_two_classes_have_an_exact_price_per_hospital():
     assert data_dependent(votes(), GaussianMax(20.0), 1e-5, votes_moved=5) is None
 
 
-def test_guaranteed_pays_for_the_expected_answers_and_charged_for_all():
+def test_guaranteed_pays_for_the_expected_answers_and_at_most_for_all():
     counts = votes(40)
     account = Account(counts, CONFIDENT, 1e-5)
     expected = account.answered()["expected"]
@@ -115,8 +115,8 @@ def test_guaranteed_pays_for_the_expected_answers_and_charged_for_all():
     pieces = dict(CONFIDENT.event(40, 1, 4).pieces)
     assert set(pieces.values()) == {40}
     assert 5 < expected < 35
-    assert prices["guaranteed"] < prices["charged"]
-    assert Account(counts, GaussianMax(8.0), 1e-5).to_json()["epsilon"]["patient"]["charged"] == (
+    assert prices["guaranteed"] < prices["at_most"]
+    assert Account(counts, GaussianMax(8.0), 1e-5).to_json()["epsilon"]["patient"]["at_most"] == (
         guarantee(GaussianMax(8.0).event(40, 1, 4), 1e-5).epsilon
     )
 
