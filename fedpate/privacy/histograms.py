@@ -71,11 +71,17 @@ def merged(counts: Ints, *, permuted: bool = True) -> Merged:
 
     Rows are found by a 64-bit hash and then compared, so the result is exact.
     """
-    rows = -np.sort(-counts, axis=1) if permuted else counts
+    fast = np.int16 if counts.max(initial=0) < 2**15 else np.int64  # shorter numbers sort faster
+    small = np.negative(counts).astype(fast)
+    rows = np.negative(np.sort(small, axis=1) if permuted else small)
     weights = np.random.default_rng(0).integers(1, 2**62, rows.shape[1], dtype=np.int64) * 2 + 1
-    hashes = (rows * weights).sum(axis=1)  # wraps around, as a hash may
-    _, first, index = np.unique(hashes, return_index=True, return_inverse=True)
+    hashes = rows.astype(np.int64) @ weights  # wraps around, as a hash may
+    order = np.argsort(hashes)
+    new = np.diff(hashes[order], prepend=hashes[order[:1]] - 1) != 0
+    first = order[new]
+    index = np.empty(len(rows), dtype=np.int64)
+    index[order] = np.cumsum(new) - 1
     if not np.array_equal(rows[first][index], rows):  # a collision: about 1e-12 for 10,000 rows
         different, index = np.unique(rows, axis=0, return_inverse=True)
-        return Merged(different, index.reshape(-1))
-    return Merged(rows[first], index)
+        return Merged(different.astype(np.int64), index.reshape(-1))
+    return Merged(rows[first].astype(np.int64), index)

@@ -22,31 +22,39 @@ import numpy.typing as npt
 from scipy import special
 
 from fedpate.privacy.log_moments import as_orders
+from fedpate.privacy.theorem6 import log_sum, theorem_6, theorem_6_applies
 from fedpate.records import Floats, Ints
 
-_CELLS = 1 << 14  # of one block of (queries x orders) work: a handful of them fit the L2 cache
-_OVERFLOW = 700.0  # exp of less than this is finite
+_ROWS = 128  # of a matrix, worked on while they are in the cache
 
 
 def _union_bound(counts: Ints, log_beats: Floats) -> Floats:
-    """log of the sum over the losers of exp(log_beats[gap to the winner]), at most 1 - 1/m."""
+    """log of the sum over the losers of Pr[loser beats winner], at most 1 - 1/m.
+
+    Args:
+      counts: (n_queries, n_classes).
+      log_beats: (largest count + 1,) log probability by the gap; log(1/2) for a gap of 0.
+    """
     n_classes = counts.shape[1]
     if n_classes == 1:
         return np.full(len(counts), -np.inf)  # the only class always wins
     gaps = counts.max(axis=1, keepdims=True) - counts
-    # the winner does not beat itself: it gets the last entry of the table
-    np.put_along_axis(gaps, counts.argmax(axis=1)[:, None], len(log_beats) - 1, axis=1)
-    total = np.exp(log_beats)[gaps].sum(axis=1)
-    tiny = total < 1e-290
+    beats = np.exp(log_beats)
+    beats[0] = 0.0  # the winner does not beat itself; who ties with it is added
+    total = beats[gaps] @ np.ones(n_classes)
+    total += ((gaps == 0) @ np.ones(n_classes) - 1) / 2
     with np.errstate(divide="ignore"):
         log_q = np.log(total)
-    log_q[tiny] = special.logsumexp(log_beats[gaps[tiny]], axis=1)
+    tiny = total < 1e-290
+    if tiny.any():
+        logs = np.append(-np.inf, log_beats[1:])
+        log_q[tiny] = special.logsumexp(logs[gaps[tiny]], axis=1)
     return np.asarray(np.minimum(log_q, math.log1p(-1 / n_classes)))
 
 
-def _gap_table(counts: Ints) -> Floats:
-    """All gaps that two classes can have, as float64, and one infinite gap at the end."""
-    return np.append(np.arange(counts.max() + 1, dtype=np.float64), np.inf)
+def _gaps(counts: Ints) -> Floats:
+    """All gaps that two classes can have."""
+    return np.arange(counts.max() + 1, dtype=np.float64)
 
 
 # --- PATE 2017: Laplace noise -----------------------------------------------------------------
@@ -62,8 +70,8 @@ def lnmax_log_q(counts: Ints, scale: float) -> Floats:
     Returns:
       (n_queries,) logs, at most log(1 - 1/n_classes).
     """
-    gaps = _gap_table(counts)[:-1] / scale
-    return _union_bound(counts, np.append(np.log(2 + gaps) - math.log(4) - gaps, -np.inf))
+    gaps = _gaps(counts) / scale
+    return _union_bound(counts, np.log(2 + gaps) - math.log(4) - gaps)
 
 
 def lnmax_moments(log_q: Floats, epsilon: float, moments: npt.ArrayLike) -> Floats:
@@ -86,8 +94,9 @@ def lnmax_moments(log_q: Floats, epsilon: float, moments: npt.ArrayLike) -> Floa
     rows = log_q < -np.logaddexp(0, epsilon)
     log_p = np.log1p(-np.exp(log_q[rows]))
     per_step = log_p - np.log(-np.expm1(log_q[rows] + epsilon))  # log of (1-q)/(1-e^epsilon q)
-    leave = log_q[rows], np.full(len(log_p), epsilon)
-    result[rows] = np.minimum(result[rows], _log_sum((log_p, per_step), leave, l_))
+    stay = np.column_stack([log_p, per_step])
+    leave = np.column_stack([log_q[rows], np.full(len(log_p), epsilon)])
+    result[rows] = np.minimum(result[rows], log_sum(stay, leave, l_))
     return result
 
 
@@ -109,7 +118,7 @@ def gnmax_log_q(counts: Ints, sigma: float) -> Floats:
     Returns:
       (n_queries,) logs, at most log(1 - 1/n_classes).
     """
-    return _union_bound(counts, special.log_ndtr(-_gap_table(counts) / (math.sqrt(2) * sigma)))
+    return _union_bound(counts, special.log_ndtr(-_gaps(counts) / (math.sqrt(2) * sigma)))
 
 
 def gnmax_rdp_independent(sigma: float, orders: npt.ArrayLike) -> Floats:
@@ -129,71 +138,16 @@ def gnmax_rdp(log_q: Floats, sigma: float, orders: npt.ArrayLike) -> Floats:
       (n_queries, n_orders). Not releasable.
     """
     alpha = as_orders(orders)
-    result = np.empty((len(log_q), len(alpha)))
-    result[:] = alpha / (sigma * sigma)
+    independent = alpha / (sigma * sigma)
+    applies = theorem_6_applies(log_q, sigma)
+    if not applies.any():
+        result = np.tile(independent, (len(log_q), 1))
+    else:
+        usable = np.where(applies, log_q, log_q[applies.argmax()])
+        result = theorem_6(usable, sigma, alpha, independent)
+        result[~applies] = independent
     result[np.isneginf(log_q)] = 0.0
-    rows = np.flatnonzero(theorem_6_applies(log_q, sigma))
-    block = max(1, _CELLS // len(alpha))
-    for start in range(0, len(rows), block):
-        part = rows[start : start + block]
-        bound = theorem_6(log_q[part], sigma, alpha)
-        result[part] = np.minimum(result[part], bound, out=bound)
     return result
-
-
-def theorem_6_applies(log_q: Floats, sigma: float) -> npt.NDArray[np.bool_]:
-    """Where q is small enough for [P18] Theorem 6, whatever the order: (n_queries,).
-
-    With mu_1, mu_2 of Prop. 10: mu_2 > 1, the bound increases in q, and A is positive.
-    """
-    mu_2 = sigma * np.sqrt(-log_q)
-    good = (mu_2 > 1) & np.isfinite(log_q)
-    mu = np.where(good, mu_2, 2.0)
-    epsilon_2 = mu / (sigma * sigma)
-    increasing = log_q <= (mu - 1) * epsilon_2 - mu * (np.log1p(1 / mu) + np.log1p(1 / (mu - 1)))
-    return np.asarray(good & increasing & (-log_q > epsilon_2))
-
-
-def theorem_6(log_q: Floats, sigma: float, alpha: Floats) -> Floats:
-    """The bound of [P18] Theorem 6 for q that it applies to; infinite for orders >= mu_1.
-
-    Returns:
-      (n_queries, n_orders). Not releasable.
-    """
-    mu_2 = sigma * np.sqrt(-log_q)
-    mu_1 = mu_2 + 1
-    log_p = np.log1p(-np.exp(log_q))
-    inner = (log_q + mu_2 / (sigma * sigma)) * (1 - 1 / mu_2)
-    log_a = log_p - np.log(-np.expm1(inner))
-    log_b = mu_1 / (sigma * sigma) - log_q / mu_2
-    steps = alpha - 1
-    bound = _log_sum((log_p, log_a), (log_q, log_b), steps)
-    bound /= steps
-    if mu_1.min(initial=np.inf) <= alpha.max():
-        np.copyto(bound, np.inf, where=alpha >= mu_1[:, None])
-    return bound
-
-
-def _log_sum(stay: tuple[Floats, Floats], leave: tuple[Floats, Floats], steps: Floats) -> Floats:
-    """log(e^u + e^v) >= 0 for lines u, v = intercept + slope * steps, precise near 0.
-
-    Args:
-      stay: intercepts and slopes of u, each (n_queries,).
-      leave: the same of v.
-      steps: (n_steps,).
-
-    Returns:
-      (n_queries, n_steps).
-    """
-    u, v = (slope[:, None] * steps for _, slope in (stay, leave))
-    u += stay[0][:, None]
-    v += leave[0][:, None]
-    ends = [steps.argmin(), steps.argmax()]
-    if (u[:, ends] < _OVERFLOW).all() and (v[:, ends] < _OVERFLOW).all():
-        np.expm1(u, out=u)  # in place: memory traffic is what this costs
-        u += np.exp(v, out=v)
-        return np.log1p(np.maximum(u, 0.0, out=u), out=u)
-    return np.maximum(np.logaddexp(u, v), 0.0)
 
 
 # --- PATE 2018: Confident and Interactive GNMax -----------------------------------------------
@@ -209,12 +163,10 @@ def threshold_rdp(
 ) -> Floats:
     """[P18] Theorem 6 for the threshold bit: a vote moves it by 1, so sigma is sqrt(2) sigma_1.
 
-    q is the probability of the less likely bit. Equal statistics are computed once.
+    q is the probability of the less likely bit.
     """
     distances = np.abs(np.atleast_1d(np.asarray(statistic, dtype=np.float64)) - threshold)
-    different, index = np.unique(distances, return_inverse=True)
-    log_q = special.log_ndtr(-different / sigma_1)
-    return gnmax_rdp(log_q, math.sqrt(2) * sigma_1, orders)[index]
+    return gnmax_rdp(special.log_ndtr(-distances / sigma_1), math.sqrt(2) * sigma_1, orders)
 
 
 def confident_rdp(
@@ -247,8 +199,12 @@ def confident_rdp(
     else:
         weight = answered.astype(np.float64)
     result = gnmax_rdp(gnmax_log_q(counts, sigma_2), sigma_2, orders)
-    result *= weight[:, None]
-    result += threshold_rdp(statistic, threshold, sigma_1, orders)
+    different, index = np.unique(statistic, return_inverse=True)
+    test = threshold_rdp(different, threshold, sigma_1, orders)
+    for start in range(0, len(result), _ROWS):  # both steps while the rows are in the cache
+        part = slice(start, start + _ROWS)
+        result[part] *= weight[part, None]
+        result[part] += test[index[part]]
     return result
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from fedpate.privacy.exact import ThresholdTest, exact_rdp
 from fedpate.privacy.exact_laws import GaussianLaw
+from fedpate.privacy.gnmax_curve import GnmaxCurve
 from fedpate.privacy.histogram_space import MOST, HistogramSpace, histogram_space, size
 from fedpate.privacy.histograms import merged
 from fedpate.privacy.mechanism import Mechanism
@@ -30,7 +31,6 @@ from fedpate.privacy.pate_bounds import (
     threshold_rdp,
 )
 from fedpate.privacy.smooth_sensitivity import (
-    GnmaxCurve,
     gnmax_local_sensitivities,
     threshold_local_sensitivities,
 )

@@ -1,146 +1,24 @@
 """Local sensitivities of the PATE 2018 bounds: what one vote can change in them, near the votes.
 
-[P18] Papernot et al., arXiv:1802.08908, Appendix B: Algorithms 3 to 5, Props. 13, 14 and 19.
+[P18] Papernot et al., arXiv:1802.08908, Appendix B: Algorithms 4 and 5, Props. 14 and 19, Theorem
+20. Symbols are those of `fedpate.privacy.gnmax_curve`. Arrays are (n_queries, n_teachers + 1): the
+sensitivity within distance d = 0, 1, ..., n_teachers.
 
-beta(q) is Theorem 6 below q_0 and Proposition 8 above it, at one order. A moved vote keeps q within
-[B_L(q), B_U(q)]; in x = Phi^-1(1 - q/(m-1)), the standardised gap of a histogram whose m - 1 losers
-are all equal, both are a shift by sqrt(2)/sigma. q_1 = B_L(q_0). Conditions of [P18], checked here:
-  C5  beta increases on (0, q_0];
-  C6  beta(B_U(q)) - beta(q) increases on (0, q_1].
-
-Arrays are (n_queries, n_teachers + 1): the sensitivity within distance d = 0, 1, ..., n_teachers.
 NOT RELEASABLE: a local sensitivity looks at the votes.
 """
 
-import functools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+from scipy import special
 
-from fedpate.privacy.pate_bounds import (
-    gnmax_log_q,
-    gnmax_rdp_independent,
-    theorem_6,
-    theorem_6_applies,
-    threshold_rdp,
-)
+from fedpate.privacy.gnmax_curve import GnmaxCurve
+from fedpate.privacy.pate_bounds import gnmax_log_q, threshold_rdp
 from fedpate.records import Floats, Ints
 
-_GRID = 4000  # points at which C5 and C6 are checked
-_BLOCK = 512  # histograms walked at a time
-
-
-@dataclass(frozen=True)
-class GnmaxCurve:
-    """beta(q) of GNMax at one order, with the points where its regime changes."""
-
-    sigma: float
-    order: float
-    n_classes: int
-
-    @functools.cached_property
-    def log_q0(self) -> float:
-        """Where Theorem 6 meets Proposition 8.
-
-        Raises:
-          ValueError: there is no such point: Theorem 6 never applies at this order.
-        """
-        # [P18]'s bounds on q that make every condition of Theorem 6 hold at this order
-        high = -(max(1 + 1 / self.sigma, (self.order - 0.99) / self.sigma, 1 / self.sigma) ** 2)
-        if not theorem_6_applies(np.array([high]), self.sigma)[0]:
-            raise ValueError(f"Theorem 6 does not apply at order {self.order:g}")
-        if self._excess(high) < 0:
-            return high
-        low = 2 * high
-        while self._excess(low) > 0:
-            low *= 1.5
-            if low < -1e9:
-                raise ValueError(f"Theorem 6 is never the smaller bound at order {self.order:g}")
-        return float(optimize.brentq(self._excess, low, high, xtol=1e-13))
-
-    @functools.cached_property
-    def log_q1(self) -> float:
-        """B_L(q_0): from here a moved vote can reach Proposition 8."""
-        return float(self.lower(np.array([self.log_q0]))[0])
-
-    @property
-    def _independent(self) -> float:
-        return float(gnmax_rdp_independent(self.sigma, self.order)[0])
-
-    def _excess(self, log_q: float) -> float:
-        bound = theorem_6(np.array([log_q]), self.sigma, np.array([self.order]))[0, 0]
-        return min(float(bound), 1e300) - self._independent
-
-    def rdp(self, log_q: Floats) -> Floats:
-        """beta(q), of the shape of `log_q`; the function whose value is released."""
-        result = np.full(log_q.shape, self._independent)
-        below = log_q < self.log_q0
-        finite = below & np.isfinite(log_q)
-        result[below] = 0.0
-        result[finite] = theorem_6(log_q[finite], self.sigma, np.array([self.order]))[:, 0]
-        return result
-
-    def upper(self, log_q: Floats) -> Floats:
-        """log B_U(q): no vote moves q above it ([P18] Prop. 13)."""
-        return np.minimum(self._shifted(log_q, -1), 0.0)
-
-    def lower(self, log_q: Floats) -> Floats:
-        """log B_L(q): no vote moves q below it."""
-        return self._shifted(log_q, 1)
-
-    def _shifted(self, log_q: Floats, votes: int) -> Floats:
-        log_losers = math.log(self.n_classes - 1)
-        x = -special.ndtri_exp(np.minimum(log_q - log_losers, -1e-300))
-        return np.asarray(log_losers + special.log_ndtr(-(x + votes * math.sqrt(2) / self.sigma)))
-
-    def sensitivity(self, log_q: Floats) -> Floats:
-        """By how much a vote can change beta at q ([P18] Algorithm 3, Prop. 13)."""
-        here = self.rdp(log_q)
-        change = np.maximum(self.rdp(self.upper(log_q)) - here, here - self.rdp(self.lower(log_q)))
-        middle = (self.log_q1 <= log_q) & (log_q <= self.log_q0)
-        return np.where(middle, self.plateau, change)
-
-    @functools.cached_property
-    def plateau(self) -> float:
-        """The sensitivity on [q_1, q_0], the largest one under C6.
-
-        beta may jump at q_0, which rounding would miss in B_U(q_1): Prop. 8 is named instead.
-        """
-        q1 = np.array([self.log_q1])
-        here = self.rdp(q1)
-        return float(max(self._independent - here[0], (here - self.rdp(self.lower(q1)))[0]))
-
-    def broken_condition(self, n_teachers: int) -> str | None:
-        """Why [P18]'s bound is not proven for this many teachers, in words; None if it is.
-
-        C5 and C6 are checked on a fine grid over all q that so many teachers can produce.
-        """
-        try:
-            start = -special.ndtri_exp(self.log_q0 - math.log(self.n_classes - 1))
-        except ValueError as error:
-            return str(error)
-        shift = math.sqrt(2) / self.sigma
-        x = np.linspace(start, n_teachers / (math.sqrt(2) * self.sigma) + shift, _GRID)
-        log_q = math.log(self.n_classes - 1) + special.log_ndtr(-x)
-        beta = self.rdp(np.minimum(log_q, np.nextafter(self.log_q0, -np.inf)))
-        at = f"at sigma={self.sigma:g}, order={self.order:g}"
-        if x[-1] > x[0] and _increases(beta):
-            return f"condition C5 of PATE 2018 fails {at}: the bound is not monotone in q"
-        jumps = self.rdp(self.upper(log_q)) - beta
-        if _increases(jumps[x >= start + shift]):
-            return (
-                f"condition C6 of PATE 2018 fails {at}: the sensitivity is not monotone in q, "
-                "so Algorithms 4 and 5 do not find the largest one"
-            )
-        return None
-
-
-def _increases(values: Floats) -> bool:
-    """Whether a sequence that should fall rises anywhere, beyond rounding."""
-    return bool((np.diff(values) > 1e-9 * np.abs(values[:-1]) + 1e-18).any())
+_BLOCK = 512  # histograms walked at a time, and
+_POSITIONS = 4096  # positions on walks: arrays that stay in the cache, and are cheap to make
 
 
 def gnmax_local_sensitivities(counts: Ints, curve: GnmaxCurve) -> Floats:
@@ -154,53 +32,100 @@ def gnmax_local_sensitivities(counts: Ints, curve: GnmaxCurve) -> Floats:
     log_q = gnmax_log_q(rows, curve.sigma)
     for start in range(0, len(rows), _BLOCK):
         part = np.arange(start, min(start + _BLOCK, len(rows)))
-        right = part[log_q[part] < curve.log_q1]
-        left = part[log_q[part] > curve.log_q0]
-        _walk_right(rows[right], curve, right, result)
-        _walk_left(rows[left], log_q[left], curve, left, result)
+        for walk, going in (
+            (_right, log_q[part] < curve.log_q1),
+            (_left, log_q[part] > curve.log_q0),
+        ):
+            if going.any():
+                _fill(result, part[going], *walk(rows[part[going]], curve), curve)
     return np.maximum.accumulate(result, axis=1, out=result)
 
 
-def _walk_right(rows: Ints, curve: GnmaxCurve, at: Ints, result: Floats) -> None:
-    """Strong consensus: each step of two votes' gap towards the runner-up raises q, up to q_1."""
-    if not len(rows):
-        return
-    # the gap closes after (v0 - v1)/2 steps; q has passed q_1 < 1/2 before
-    steps = np.arange((rows[:, 0] - rows[:, 1]).max() // 2 + 1)
+def _fill(
+    result: Floats, queries: Ints, walker: Ints, step: Ints, log_q: Floats, curve: GnmaxCurve
+) -> None:
+    """Sensitivities along walks, as long as q is outside [q_1, q_0]; then the plateau stays."""
+    outside = np.flatnonzero((log_q < curve.log_q1) | (log_q > curve.log_q0))
+    for start in range(0, len(outside), _POSITIONS):
+        part = outside[start : start + _POSITIONS]
+        result[queries[walker[part]], step[part]] = curve.sensitivity(log_q[part])
+
+
+def _right(rows: Ints, curve: GnmaxCurve) -> tuple[Ints, Ints, Floats]:
+    """Strong consensus: each step closes the winner's lead over the runner-up by two votes.
+
+    Args:
+      rows: (n_walkers, n_classes), each falling.
+
+    Returns:
+      Which walker, which step, and log q there; each (n_positions,). Walks end where the runner-up
+      alone brings q to q_1.
+    """
     gaps = rows[:, :1] - rows[:, 1:]
-    table = special.ndtr(-np.arange(gaps.max() + 1) / (math.sqrt(2) * curve.sigma))
-    logs = special.log_ndtr(-np.arange(gaps.max() + 1) / (math.sqrt(2) * curve.sigma))
-    closest = np.maximum(gaps[:, :1] - 2 * steps, 0)
-    total = table[closest]
-    for j in range(1, gaps.shape[1]):
-        total += table[np.maximum(gaps[:, j, None] - steps, 0)]
+    log_beats = _log_beats(int(gaps.max()), curve.sigma)
+    near = int((log_beats >= curve.log_q1).sum()) - 1  # the largest gap that is enough
+    lengths = np.maximum(gaps[:, 0] - near, 0) // 2 + 1
+    walker, step = _ragged(lengths)
+    columns = [np.maximum(np.repeat(gaps[:, 0], lengths) - 2 * step, 0)]
+    columns += [np.repeat(gap, lengths) - step for gap in gaps.T[1:]]
+    return walker, step, _log_sum_of(columns, log_beats)
+
+
+def _left(rows: Ints, curve: GnmaxCurve) -> tuple[Ints, Ints, Floats]:
+    """Weak consensus: each step moves a vote from the currently second to the winner.
+
+    After d steps the losers are cut down to a common level, some of those on it by one vote more.
+    Walks end when no loser has a vote.
+    """
+    losers = rows[:, 1:]
+    n_losers, highest = losers.shape[1], int(losers.max())
+    heights = np.arange(highest, -1, -1)
+    # how many losers stand at least at each height: as many steps start from there
+    standing = np.bincount(
+        (np.arange(len(rows))[:, None] * (highest + 1) + highest - losers).ravel(),
+        minlength=len(rows) * (highest + 1),
+    )
+    standing = np.cumsum(standing.reshape(len(rows), -1), axis=1)
+    standing[:, -1] = 1  # the last step has no vote left to move
+    above = np.cumsum(standing, axis=1) - standing  # votes above each height
+    walker, step = _ragged(standing.sum(axis=1))
+    level = np.repeat(np.tile(heights, len(rows)), standing.ravel())
+    log_beats = _log_beats(int(rows.sum(axis=1).max()) + 1, curve.sigma)
+    # q <= n_losers * Pr[the closest loser wins]: where that is below q_0 the walk is over
+    far = int((log_beats > curve.log_q0 - math.log(n_losers)).sum())
+    going = rows[walker, 0] + step - level <= far
+    walker, step, level = walker[going], step[going], level[going]
+    extra = step - above[walker, highest - level]
+    columns = []
+    for j in range(n_losers):
+        height, top = losers[walker, j], rows[walker, 0] + step
+        columns.append(top - np.minimum(height, level) + ((height >= level) & (extra > j)))
+    return walker, step, _log_sum_of(columns, log_beats)
+
+
+def _ragged(lengths: Ints) -> tuple[Ints, Ints]:
+    """All (i, step) with step < lengths[i]."""
+    walker = np.repeat(np.arange(len(lengths)), lengths)
+    return walker, np.arange(len(walker)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
+def _log_beats(largest: int, sigma: float) -> Floats:
+    """log Pr[a loser beats the winner] by the gap between them, 0 ... largest."""
+    return np.asarray(special.log_ndtr(-np.arange(largest + 1) / (math.sqrt(2) * sigma)))
+
+
+def _log_sum_of(columns: list[Ints], log_beats: Floats) -> Floats:
+    """[P18] Prop. 7 of histograms given by their gaps, one column per loser."""
+    beats = np.exp(log_beats)
+    total = beats[columns[0]]
+    for gaps in columns[1:]:
+        total += beats[gaps]
     with np.errstate(divide="ignore"):
-        log_q = np.log(total)
-    tiny = total < 1e-290  # only the runner-up, or classes level with it, are left in the sum
+        result = np.log(total)
+    tiny = total < 1e-290
     if tiny.any():
-        all_logs = [logs[closest]]
-        all_logs += [logs[np.maximum(g[:, None] - steps, 0)] for g in gaps.T[1:]]
-        log_q = np.where(tiny, special.logsumexp(all_logs, axis=0), log_q)
-    walking = np.logical_and.accumulate(log_q < curve.log_q1, axis=1)
-    values = np.full(log_q.shape, curve.plateau)
-    values[walking] = curve.sensitivity(log_q[walking])
-    result[at, : len(steps)] = values
-
-
-def _walk_left(rows: Ints, log_q: Floats, curve: GnmaxCurve, at: Ints, result: Floats) -> None:
-    """Weak consensus: each step moves a vote from the second to the winner; q falls to q_0."""
-    rows, step = rows.copy(), 0
-    while len(rows):
-        result[at, step] = curve.sensitivity(log_q)
-        going = rows[:, 1:].max(axis=1) > 0
-        rows, at = rows[going], at[going]
-        second = 1 + rows[:, 1:].argmax(axis=1)
-        rows[np.arange(len(rows)), second] -= 1
-        rows[:, 0] += 1
-        log_q = gnmax_log_q(rows, curve.sigma) if len(rows) else log_q[:0]
-        going = log_q > curve.log_q0
-        rows, at, log_q = rows[going], at[going], log_q[going]
-        step += 1
+        result[tiny] = special.logsumexp([log_beats[gaps[tiny]] for gaps in columns], axis=0)
+    return np.asarray(result)
 
 
 def threshold_sensitivities_at(

@@ -9,6 +9,7 @@ from fedpate.errors import ConfigError
 from fedpate.privacy import histogram_space as space_module
 from fedpate.privacy.exact import ThresholdTest, exact_rdp
 from fedpate.privacy.exact_laws import GaussianLaw
+from fedpate.privacy.gnmax_curve import GnmaxCurve
 from fedpate.privacy.histogram_space import histogram_space
 from fedpate.privacy.mechanisms import ConfidentMax, GaussianMax, LaplaceMax
 from fedpate.privacy.noise import OsEntropy, SeededEntropy
@@ -23,7 +24,6 @@ from fedpate.privacy.sanitize import (
 )
 from fedpate.privacy.sensitive import ExactDivergence, PublishedBound
 from fedpate.privacy.smooth_sensitivity import (
-    GnmaxCurve,
     gnmax_local_sensitivities,
     smooth_sensitivity,
     threshold_local_sensitivities,
