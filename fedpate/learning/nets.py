@@ -96,7 +96,7 @@ class Net:
     @property
     def activations(self) -> int:
         """Numbers that a forward pass makes of one record, the record included."""
-        _, rows, columns = self.image_shape
+        _, rows, columns = self.image_shape if self.blocks else (1, 1, 1)
         total = math.prod(self.record_shape)
         for block in self.blocks:
             total += block.outputs * -(-rows // block.stride) * -(-columns // block.stride)

@@ -64,12 +64,8 @@ class ChainFile:
         """
         path = Path(path)
         with _translated(path, form):
-            # Where the folder cannot be written SQLite cannot make its shared-memory file. Nobody
-            # else can be writing there either; but a journal left behind holds the last entries.
-            journal = path.with_name(path.name + "-wal")
-            sealed = not os.access(path.parent, os.W_OK) and not journal.exists()
-            mode = "ro&immutable=1" if sealed else "ro"
-            self = cls(path, mode, form)
+            self = cls(path, _reading_mode(path), form)
+            self.db.execute("PRAGMA query_only = ON")
             with self._closed_on_error(), self.reading():
                 if form.is_new(self.db, path):
                     raise LedgerError(f"{path} is an empty file, not a {form.title}")
@@ -210,6 +206,20 @@ def _chain_problem(entries: list[Entry], start: Head, head: Head) -> str | None:
     if problem is None and head != end(entries, start):
         return f"the head record says {head.count} entries, the chain ends elsewhere"
     return problem
+
+
+def _reading_mode(path: Path) -> str:
+    """How SQLite opens a file that is only to be read.
+
+    With write access, so that the last one to close clears away the write-ahead log and its index;
+    `query_only` forbids everything else. Where the folder cannot be written SQLite cannot make that
+    index. Nobody else can be writing there either; but a log left behind holds the last entries.
+    """
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return "rw"
+    journal = path.with_name(path.name + "-wal")
+    sealed = not os.access(path.parent, os.W_OK) and not journal.exists()
+    return "ro&immutable=1" if sealed else "ro"
 
 
 def _create_file(path: Path) -> None:

@@ -222,6 +222,14 @@ def test_a_reader_sees_what_a_writer_committed_and_cannot_write(path, ledger):
             reader.void(receipt.id, "why", "who")
 
 
+def test_a_reader_leaves_no_side_files_behind(path):
+    with opened(path) as ledger:
+        pay(ledger, 2)
+    with PrivacyLedger.read(path, price=pure_price) as reader:
+        assert reader.epsilon("patient", DELTA) == 2
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
 def test_a_ledger_in_a_folder_without_write_access_can_be_read(path, ledger, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
     pay(ledger, 2)
