@@ -96,13 +96,12 @@ def _simulate(cfg: "DictConfig", overrides: list[str], folder: Path) -> dict[str
 
 def _tell(summary: dict[str, Any], folder: Path, point: str | None) -> None:
     """The closing table; one line for a point of a sweep."""
-    from fedpate.commands._output import stdout
+    from fedpate.commands import _output
     from fedpate.report import tables, words
 
-    console = stdout()
     if point is not None:
-        console.print(f"{point}: {words.one_line(summary)}")
+        _output.say(f"{point}: {words.one_line(summary)}")
         return
-    console.print(tables.run_summary(summary))
+    _output.stdout().print(tables.run_summary(summary))
     place = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    console.print(f"run directory  {place}\nreport         {place / 'report.html'}")
+    _output.say(f"run directory  {place}\nreport         {place / 'report.html'}")
