@@ -24,6 +24,8 @@ VERBS = {
     "report": "write report.html for finished runs",
     "bundle": "a Flower app to start by hand with `flwr run`",
     "provision": "start-up kits for a real federation: certificates, keys, policies",
+    "coordinator": "run a real federation's coordinator from its kit",
+    "hospital": "run a hospital of a real federation from its kit",
 }
 
 # Before Flower, Ray or Hydra are imported: nothing is reported to anybody, nothing is installed at

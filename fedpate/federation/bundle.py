@@ -35,16 +35,20 @@ clientapp = "fedpate.federation.client_app:app"
 RUN_FILE = "settings.run"  # of a type that Flower does not bundle
 
 
+def project(run_file: str) -> str:
+    """The bundle's one file; `run_file` is the path in its run configuration."""
+    # A basic string of TOML is written like one of JSON.
+    return PROJECT.format(
+        version=json.dumps(fedpate.__version__),
+        run_file_key=RUN_FILE_KEY,
+        run_file=json.dumps(run_file, ensure_ascii=False),
+    )
+
+
 def write(folder: Path, run_file: Path) -> None:
     """Write the bundle's one file into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    # A basic string of TOML is written like one of JSON.
-    text = PROJECT.format(
-        version=json.dumps(fedpate.__version__),
-        run_file_key=RUN_FILE_KEY,
-        run_file=json.dumps(str(run_file), ensure_ascii=False),
-    )
-    (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+    (folder / "pyproject.toml").write_text(project(str(run_file)), encoding="utf-8")
 
 
 def prepare(folder: Path, run: Run, output: Path, n_hospitals: int) -> list[str]:

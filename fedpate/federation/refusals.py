@@ -16,6 +16,7 @@ class Code(IntEnum):
     SETTINGS = 104
     UNTRAINED = 105
     NO_SITE = 106
+    BUNDLE = 107
 
 
 REASONS = {
@@ -25,6 +26,7 @@ REASONS = {
     Code.SETTINGS: "the hospital does not accept these settings",
     Code.UNTRAINED: "the hospital has no teachers for these settings: send train.teachers first",
     Code.NO_SITE: "the node is neither simulated nor configured as a hospital",
+    Code.BUNDLE: "the hospital runs only the thin bundle of the fedpate that it installed",
 }
 
 

@@ -1,0 +1,91 @@
+"""Runs this hospital's ClientApp: always the installed one, whatever a bundle says.
+
+Flower's `flwr-clientapp` unpacks the bundle that the coordinator sent and imports what it names.
+Here nothing of it is unpacked or imported: a bundle that is not the thin bundle of the installed
+version is refused with a code, and for the thin one the installed app is called. One process serves
+all messages, so torch is imported once and not once per message.
+
+Run as `python -m ...client_executor KIT PORT`.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+from flwr.app import Context, Error, Message
+from flwr.common.constant import SubStatus
+from flwr.proto.task_pb2 import Task
+from flwr.supercore.constant import TaskType
+from flwr.supercore.heartbeat import HeartbeatSender, make_task_heartbeat_fn_http
+from flwr.supercore.interceptors import RuntimeTokenHttpInterceptor, RuntimeVersionHttpInterceptor
+from flwr.supercore.retry import make_simple_http_retry_invoker
+from flwr.supercore.runtime import RuntimeHttpClient
+from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
+
+from fedpate.federation.client_app import app
+from fedpate.federation.deployment import child, secrets, thin
+from fedpate.federation.deployment.acquire import acquire_forever
+from fedpate.federation.kit import STATE, HospitalKit
+from fedpate.federation.refusals import REASONS, Code
+
+log = logging.getLogger("fedpate.hospital")
+
+SITE_KEY = "site-config"  # in the node's configuration: the hospital's own site file
+
+
+def main() -> None:
+    """Acquire and answer until SIGTERM."""
+    child.begin()
+    kit = HospitalKit.read(Path(sys.argv[1]))
+    address = f"127.0.0.1:{int(sys.argv[2])}"
+    site = str(kit.folder / STATE / "site.yaml")
+
+    def launch(token: str, _: Task) -> None:
+        try:
+            run(address, token, site)
+        except Exception:
+            log.exception("a task could not be completed")
+
+    secret = secrets.read(kit.folder / STATE, secrets.SUPEREXEC)
+    acquire_forever(address, TaskType.CLIENT_APP, secret, launch)
+
+
+def run(address: str, token: str, site: str) -> None:
+    """One message: pull it, answer it, push the reply."""
+    client = RuntimeHttpClient.from_server_address(
+        address,
+        insecure=True,  # this machine's loopback; the token is asked for all the same
+        root_certificates=None,
+        interceptors=[
+            RuntimeVersionHttpInterceptor(component_name="flwr-clientapp"),
+            RuntimeTokenHttpInterceptor(token),
+        ],
+        retry_invoker=make_simple_http_retry_invoker(),
+    )
+    alive = HeartbeatSender(make_task_heartbeat_fn_http(client))
+    with client:
+        alive.start()
+        context, status, details = None, SubStatus.FAILED, "see the hospital's log"
+        try:
+            message, context, _, fab = pull_task_input(client)
+            context.node_config[SITE_KEY] = site
+            push_message(client, answer(message, context, fab.content), context)
+            status, details = SubStatus.COMPLETED, ""
+        finally:
+            push_task_output(client, context, status, details)
+            alive.stop()
+
+
+def answer(message: Message, context: Context, bundle: bytes) -> Message:
+    """The installed app's reply, or a refusal of the bundle that the message came with."""
+    if not thin.is_thin(bundle):
+        log.warning(
+            "run %s refused: its bundle is not the thin bundle of the installed fedpate",
+            message.metadata.run_id,
+        )
+        return Message(Error(int(Code.BUNDLE), REASONS[Code.BUNDLE]), reply_to=message)
+    return app(message, context)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""The processes of one side of a federation: started, watched, started again, ended.
+
+What a process prints goes to its own log file; what an operator needs to know is said in words on
+stderr. No process survives the supervisor: it ends them, and if it is killed they end themselves.
+"""
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import fedpate
+from fedpate.errors import ConfigError
+from fedpate.federation.engines import processes
+from fedpate.federation.kit import STATE
+
+log = logging.getLogger("fedpate")
+
+GRACE_S = 15.0  # to end by itself after SIGTERM
+TICK_S = 0.2
+LARGEST_LOG = 10_000_000  # bytes; a bigger one is put aside at the next start
+QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+}
+
+
+@dataclass
+class Process:
+    """One process that has to run."""
+
+    name: str
+    module: str  # of fedpate.federation.deployment
+    arguments: Sequence[str]
+    restart_s: float  # between its end and its next start
+    log_file: Path
+    running: subprocess.Popen[bytes] | None = None
+    due: float = field(default=0.0)
+    starts: int = 0
+
+
+class Supervisor:
+    """All processes of one kit; use it as `with supervising(kit.folder) as supervisor`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state = folder / STATE
+        self._mark = processes.new_mark()
+        self._processes: list[Process] = []
+        self._stopping = False
+        roots = [str(Path(fedpate.__file__).resolve().parents[1])]
+        roots += [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        self._environment = {
+            **os.environ,
+            **QUIET,
+            processes.MARK: self._mark,
+            "FLWR_HOME": str(self.state / "flwr"),
+            "PYTHONPATH": os.pathsep.join(str(Path(root).resolve()) for root in roots),
+        }
+
+    def add(self, name: str, module: str, *arguments: str, restart_s: float) -> Process:
+        """Start a process and keep it running."""
+        folder = self.state / "logs"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        log_file = folder / f"{name}.log"
+        if log_file.exists() and log_file.stat().st_size > LARGEST_LOG:
+            log_file.replace(log_file.with_suffix(".log.1"))
+        process = Process(name, module, arguments, restart_s, log_file)
+        self._processes.append(process)
+        self._start(process)
+        return process
+
+    def watch(self) -> None:
+        """Start again what has ended, when its time has come."""
+        for process in self._processes:
+            if process.running is None:
+                if time.monotonic() >= process.due:
+                    self._start(process)
+            elif process.running.poll() is not None:
+                log.warning(
+                    "%s ended (%s); it starts again in %g s; its log: %s",
+                    process.name,
+                    _how(process.running.returncode),
+                    process.restart_s,
+                    process.log_file,
+                )
+                process.running = None
+                process.due = time.monotonic() + process.restart_s
+
+    def run(self, tick: Callable[[], None]) -> None:
+        """Watch, and call `tick` now and then, until SIGTERM or Ctrl-C."""
+        while not self._stopping:
+            self.watch()
+            tick()
+            time.sleep(TICK_S)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a signal has asked us to stop."""
+        return self._stopping
+
+    def stop(self) -> None:
+        """End all processes, the last one started first; none is left."""
+        for process in reversed(self._processes):
+            if process.running is None:
+                continue
+            process.running.terminate()
+            try:
+                process.running.wait(GRACE_S)
+            except subprocess.TimeoutExpired:
+                process.running.kill()
+                process.running.wait()
+        processes.end_marked(self._mark)
+
+    def on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Ask `run` to come to an end."""
+        if not self._stopping:
+            log.info("%s: stopping", signal.Signals(number).name)
+        self._stopping = True
+
+    def _start(self, process: Process) -> None:
+        descriptor = os.open(process.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab") as output:
+            process.running = subprocess.Popen(  # noqa: S603 - our own command line
+                [
+                    *(sys.executable, "-P", "-m"),
+                    f"fedpate.federation.deployment.{process.module}",
+                    *process.arguments,
+                ],
+                cwd=self.state,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is ours to handle
+            )
+        process.starts += 1
+
+
+@contextmanager
+def supervising(folder: Path) -> Iterator[Supervisor]:
+    """A supervisor that has the kit to itself, hears SIGTERM and Ctrl-C, and leaves no process.
+
+    Raises:
+      ConfigError: the kit is in use, or its folder cannot be written.
+    """
+    state = folder / STATE
+    try:
+        state.mkdir(exist_ok=True, mode=0o700)
+        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigError(f"KIT must be writable, got {state}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(f"KIT must not be in use by another process, got {folder}") from error
+        supervisor = Supervisor(folder)
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, supervisor.on_signal) for number in numbers}
+        try:
+            yield supervisor
+        finally:
+            supervisor.stop()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    finally:
+        os.close(lock)
+
+
+def say_on_stderr() -> None:
+    """An operator's log: time in UTC, and words."""
+    handler = logging.StreamHandler()
+    formatter = logging.Formatter("%(asctime)sZ %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    log.handlers = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def require_free(setting: str, host: str, port: int) -> None:
+    """Refuse a port that another process has.
+
+    Raises:
+      ConfigError: it cannot be bound.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"{setting} must be free on this machine, got {host} port {port}: {error.strerror}"
+            ) from error
+
+
+def free_port() -> int:
+    """A port on loopback that is free now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _how(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
