@@ -36,9 +36,13 @@ def outcome(run, folder):
     summary = json.loads((folder / "out" / "summary.json").read_text())
     with np.load(folder / "out" / "votes.npz") as votes:
         arrays = (votes["query_ids"].tolist(), votes["counts"].tolist())
-    same = ("data", "mechanism", "labels", "privacy", "student", "baselines", "bytes")
+    same = {
+        key: summary[key]
+        for key in ("data", "mechanism", "labels", "privacy", "student", "baselines")
+    }
     labels = (folder / "out" / "labels.csv").read_text()
-    return {"votes": arrays, "labels": labels, "summary": {key: summary[key] for key in same}}
+    from_hospitals = summary["bytes"]["from_hospitals"]
+    return {"votes": arrays, "labels": labels, "summary": same, "bytes": from_hospitals}
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +55,23 @@ def reference(tmp_path_factory):
     return found
 
 
-def ours():
-    """Processes that carry any engine's mark."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if processes.MARK.encode() in path.read_bytes():
-                found.append(path.parent.name)
-        except OSError:
-            continue
-    return found
+@pytest.fixture
+def ours(monkeypatch):
+    """The processes that this test has started, and all that those have."""
+    mark = processes.new_mark()
+    monkeypatch.setenv("FEDPATE_TEST", mark)
+
+    def find():
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                if mark.encode() in path.read_bytes():
+                    found.append(path.parent.name)
+            except OSError:
+                continue
+        return found
+
+    return find
 
 
 def test_the_pool_gives_the_same(reference, tmp_path):
@@ -68,17 +79,16 @@ def test_the_pool_gives_the_same(reference, tmp_path):
 
 
 def test_flowers_simulation_runtime_gives_the_same_and_leaves_nothing(
-    reference, tmp_path, monkeypatch
+    reference, tmp_path, monkeypatch, ours
 ):
     temporary, home = tmp_path / "t", tmp_path / "home"
     temporary.mkdir()
     home.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     monkeypatch.setenv("HOME", str(home))
-    before = ours()
     assert outcome(parity_run(tmp_path, engine="flower"), tmp_path) == reference
     assert not list(temporary.iterdir())
-    assert ours() == before
+    assert not ours()
     assert not list(home.iterdir())
 
 
@@ -90,13 +100,13 @@ def test_local_noise_follows_the_hospitals_name(tmp_path):
     assert outcome(replace(run, engine="pool"), tmp_path / "pool") == first
 
 
-def test_an_interrupted_flower_run_leaves_nothing(tmp_path):
-    before, out = ours(), tmp_path / "out"
+def test_an_interrupted_flower_run_leaves_nothing(tmp_path, ours):
+    out = tmp_path / "out"
     worker = federation_worker.start(parity_run(tmp_path, engine="flower"), out, "submitted")
-    assert len(ours()) > len(before)
+    assert len(ours()) > 1
     worker.send_signal(signal.SIGINT)
     _, errors = worker.communicate(timeout=60)
     assert b"KeyboardInterrupt" in errors
-    assert ours() == before
+    assert not ours()
     assert not out.exists()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("fedpate-")]

@@ -223,7 +223,7 @@ def test_the_coordinators_own_error_counts_more_than_flowers(tmp_path, impatient
 
 
 def test_a_superlink_that_cannot_start_is_an_engine_error(tmp_path, monkeypatch):
-    runtime = flower.Runtime(tmp_path / "flower", processes.new_mark())
+    runtime = flower.Runtime(tmp_path / "flower")
     monkeypatch.setattr(runtime, "_script", lambda name: "/bin/false")
     started = time.monotonic()
     with pytest.raises(EngineError, match="SuperLink ended with exit code 1"):
@@ -232,14 +232,21 @@ def test_a_superlink_that_cannot_start_is_an_engine_error(tmp_path, monkeypatch)
 
 
 def test_a_missing_command_says_what_to_install(tmp_path):
-    runtime = flower.Runtime(tmp_path / "flower", processes.new_mark())
+    runtime = flower.Runtime(tmp_path / "flower")
     with pytest.raises(EngineError, match=r"install flwr\[simulation\]"):
         runtime._script("flower-not-there")
 
 
+def test_rays_sockets_get_names_that_fit(tmp_path):
+    short, long = Path("/tmp/fedpate-12345678/flower/ray"), tmp_path / ("x" * 60)
+    assert flower._short(short) == short
+    assert len(str(flower._short(long))) <= flower.LONGEST_RAY_FOLDER
+    assert flower._short(long) != flower._short(long)
+
+
 def test_nothing_calls_home_and_nothing_is_installed_at_run_time(tmp_path, monkeypatch):
     monkeypatch.setenv("FLWR_TELEMETRY_ENABLED", "1")
-    environment = flower.Runtime(tmp_path, "mark")._environment
+    environment = flower.Runtime(tmp_path)._environment
     assert environment["FLWR_TELEMETRY_ENABLED"] == "0"
     assert environment["FLWR_DISABLE_UPDATE_CHECK"] == "1"
     assert environment["FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION"] == "1"

@@ -9,6 +9,7 @@ users of this machine who find the port could submit code: Flower's Control API 
 import json
 import logging
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -35,6 +36,7 @@ CONNECTION = "fedpate"
 START_S = 120.0  # a SuperLink's start on a slow machine
 FOLLOW_S = 0.2
 LIST_S = 10.0  # between two questions to Flower: each is a new process
+LONGEST_RAY_FOLDER = 40  # characters
 MOST_ACTORS = 8  # each takes 0.7 GB with torch
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -52,8 +54,7 @@ def run(job: Job, run_file: Path, n_hospitals: int, progress: Progress) -> None:
       FedPateError: what the coordinator raised.
     """
     assert job.folder is not None
-    mark = processes.new_mark()
-    runtime = Runtime(job.folder / "flower", mark)
+    runtime = Runtime(job.folder / "flower")
     with unpaid_leaves_nothing(job.output):
         try:
             runtime.start()
@@ -61,17 +62,21 @@ def run(job: Job, run_file: Path, n_hospitals: int, progress: Progress) -> None:
             _follow(runtime, run_id, job.folder, progress)
         except EngineError:
             if job.run.verbose:
-                log.error("the SuperLink's log:\n%s", runtime.log())
+                log.error("Flower's log:\n%s", runtime.log())
             raise
         finally:
-            processes.end_marked(mark)
+            runtime.end()
 
 
 class Runtime:
     """One SuperLink in simulation mode, in a folder of its own."""
 
-    def __init__(self, folder: Path, mark: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._mark = processes.new_mark()
+        self._superlink: subprocess.Popen[bytes] | None = None
+        self._run_ids: list[str] = []
+        self._ray = _short(folder / "ray")
         self._port = _free_port()
         self._log_file = folder / "superlink.out"
         root = str(Path(fedpate.__file__).resolve().parents[1])
@@ -80,17 +85,17 @@ class Runtime:
         self._environment = {
             **os.environ,
             **QUIET,
-            processes.MARK: mark,
+            processes.MARK: self._mark,
             "FLWR_HOME": str(folder / "home"),
-            "RAY_TMPDIR": str(folder / "ray"),
+            "RAY_TMPDIR": str(self._ray),
             "PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)]),
             "PYTHONPATH": os.pathsep.join(str(Path(path).resolve()) for path in python_path),
         }
 
     def start(self) -> None:
         """Start the SuperLink and wait until it answers."""
-        for name in ("home", "ray", "bundle"):
-            (self._folder / name).mkdir(parents=True)
+        for path in (self._folder / "home", self._folder / "bundle", self._ray):
+            path.mkdir(parents=True, mode=0o700)
         config = f'[superlink]\ndefault = "{CONNECTION}"\n\n[superlink.{CONNECTION}]\n'
         config += f'address = "127.0.0.1:{self._port}"\ninsecure = true\n'
         (self._folder / "home" / "config.toml").write_text(config, encoding="utf-8")
@@ -122,7 +127,8 @@ class Runtime:
             CONNECTION,
             *("--federation-config", federation_config),
         )
-        return str(answer["run-id"])
+        self._run_ids.append(str(answer["run-id"]))
+        return self._run_ids[-1]
 
     def status(self, run_id: str) -> str:
         """What `flwr list` says, such as "running" or "finished:failed"."""
@@ -131,15 +137,25 @@ class Runtime:
 
     def require_alive(self) -> None:
         """Raise EngineError if the SuperLink has ended."""
-        code = self._superlink.poll()
+        code = self._superlink.poll() if self._superlink else None
         if code is not None:
             raise EngineError(
                 f"Flower's SuperLink ended with exit code {code}; verbose=true shows its log"
             )
 
+    def end(self) -> None:
+        """End the SuperLink and everything that it started."""
+        processes.end_marked(self._mark)
+        if self._superlink is not None:
+            self._superlink.wait()
+        shutil.rmtree(self._ray, ignore_errors=True)
+
     def log(self) -> str:
-        """All that the SuperLink and what it started have printed."""
-        return self._log_file.read_text(encoding="utf-8", errors="replace")
+        """All that the SuperLink and the runs on it have printed."""
+        printed = self._log_file.read_text(encoding="utf-8", errors="replace")
+        for run_id in self._run_ids:
+            printed += self._command("log", run_id, CONNECTION, "--show").stdout
+        return printed
 
     def _answers(self) -> bool:
         try:
@@ -151,15 +167,7 @@ class Runtime:
             return False
 
     def _flwr(self, *arguments: str) -> dict[str, Any]:
-        done = subprocess.run(  # noqa: S603 - our own command line
-            [self._script("flwr"), *arguments, "--format", "json"],
-            env=self._environment,
-            cwd=self._folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = self._command(*arguments, "--format", "json")
         try:
             answer: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
         except ValueError:
@@ -168,6 +176,17 @@ class Runtime:
             log.debug("flwr %s: %s %s", arguments[0], done.stdout, done.stderr)
             raise EngineError(f"`flwr {arguments[0]}` failed with exit code {done.returncode}")
         return answer
+
+    def _command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 - our own command line
+            [self._script("flwr"), *arguments],
+            env=self._environment,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def _script(self, name: str) -> str:
         path = shutil.which(name, path=self._environment["PATH"])
@@ -201,6 +220,13 @@ def _federation_config(job: Job, n_hospitals: int) -> str:
     actors = max(1, min(os.cpu_count() or 1, n_hospitals, MOST_ACTORS))
     gpus = 1 / actors if job.run.device.startswith("cuda") else 0.0
     return bundle.federation_config(n_hospitals, actors, gpus)
+
+
+def _short(folder: Path) -> Path:
+    """A path under which Ray's sockets have names that fit: Unix allows about 100 characters."""
+    if len(str(folder)) <= LONGEST_RAY_FOLDER:
+        return folder
+    return Path("/tmp") / f"fedpate-ray-{secrets.token_hex(4)}"  # noqa: S108 - made with mode 0700
 
 
 def _free_port() -> int:
