@@ -7,8 +7,9 @@
   data_dependent  looks at the votes: NOT RELEASABLE; `published` is the paper's own analysis with
                   the improved conversion, `published_classic` with the classic one, `exact` that of
                   the exact laws in both directions
-  sanitized       the distribution of a publishable reading of the data-dependent epsilon: NOT
-                  RELEASABLE as a distribution; `sanitized` draws one value that is
+  sanitized       the distribution of a reading of the data-dependent epsilon: NOT RELEASABLE, while
+                  one value drawn by `sanitized` is. `mean` and `std` follow the paper, whose price
+                  of the noise is too small (`fedpate.privacy.gnss`); `corrected` is what is drawn
 
 Units: a patient moves one teacher's vote per query, a hospital those of all its teachers.
 """
@@ -30,6 +31,7 @@ from fedpate.privacy.events import Event
 from fedpate.privacy.mechanism import GatedMechanism, Mechanism
 from fedpate.privacy.noise import Entropy
 from fedpate.privacy.rdp import epsilon_classic, epsilon_improved
+from fedpate.privacy.sensitive import ExactDivergence, NotSanitizableError
 from fedpate.records import Floats, Ints
 from fedpate.rng import stream
 
@@ -74,7 +76,7 @@ def sanitized(
     """
     try:
         return sanitize.release(counts, mechanism, delta, entropy, answered).epsilon
-    except (sanitize.NotSanitizableError, ConfigError):
+    except (NotSanitizableError, ConfigError):
         return None
 
 
@@ -214,15 +216,22 @@ class Account:
     def _sanitized(self, votes_moved: int) -> tuple[Block | None, str | None]:
         if votes_moved > 1:
             return None, f"smooth sensitivity is for one moved vote, not {votes_moved}"
+        given = self.counts, self.mechanism, self.delta, ORDERS
         try:
-            found = sanitize.distribution(self.counts, self.mechanism, self.delta, ORDERS)
-        except (sanitize.NotSanitizableError, ConfigError) as error:
+            ours = theirs = sanitize.distribution(*given)
+            if ours.method != ExactDivergence.method:
+                theirs = sanitize.published(*given)
+        except (NotSanitizableError, ConfigError) as error:
             return None, str(error)
-        block = asdict(found)
-        settings = block.pop("settings")
-        if math.isinf(settings["sigma_ss"]):
-            settings["sigma_ss"] = None  # no noise is needed: the divergence is constant
-        return {**block, **settings}, None
+        return {**_flat(theirs), "corrected": _flat(ours)}, None
+
+
+def _flat(found: sanitize.Distribution) -> Block:
+    block = asdict(found)
+    settings = block.pop("settings")
+    if math.isinf(settings["sigma_ss"]):
+        settings["sigma_ss"] = None  # no noise is needed: the divergence is constant
+    return {**block, **settings}
 
 
 def _fields(mechanism: Mechanism) -> Block:

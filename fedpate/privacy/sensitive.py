@@ -5,7 +5,7 @@ Two kinds, and which one applies depends on public facts only (`subject_of`). Bo
   refusal         why the method is not proven at an order, in words, or None;
   at              the summed divergence at one order, and its local sensitivities within distance
                   0, 1, ..., n_teachers;
-  weighted_local  those sensitivities with a weight per query.
+  weighted_local  those sensitivities at several orders, with a weight per query.
 
 NOT RELEASABLE: all of it looks at the votes.
 """
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from fedpate.privacy.exact import ThresholdTest, exact_rdp
 from fedpate.privacy.exact_laws import GaussianLaw
 from fedpate.privacy.gnmax_curve import GnmaxCurve
-from fedpate.privacy.histogram_space import MOST, HistogramSpace, histogram_space, size
+from fedpate.privacy.histogram_space import MOST, histogram_space, size
 from fedpate.privacy.histograms import merged
 from fedpate.privacy.mechanism import Mechanism
 from fedpate.privacy.mechanisms import ConfidentMax, GaussianMax
@@ -67,8 +67,8 @@ class Subject(Protocol):
     def at(self, counts: Ints, answered: Bools | None, order: float) -> tuple[float, Floats]:
         """The sum over queries, and (n_teachers + 1,) its local sensitivities."""
 
-    def weighted_local(self, counts: Ints, weights: Floats, order: float) -> Floats:
-        """(n_teachers + 1,) local sensitivities of a weighted sum over queries."""
+    def weighted_local(self, counts: Ints, weights: Floats, orders: Floats) -> Floats:
+        """(n_orders, n_teachers + 1) local sensitivities of a weighted sum over queries."""
 
 
 def subject_of(mechanism: Mechanism, n_teachers: int, n_classes: int) -> Subject:
@@ -77,20 +77,36 @@ def subject_of(mechanism: Mechanism, n_teachers: int, n_classes: int) -> Subject
     Raises:
       NotSanitizableError: the mechanism is neither gnmax nor confident, or not calibrated.
     """
+    sigma, test = _noise(mechanism)
+    if size(n_teachers, n_classes) <= MOST:
+        return ExactDivergence(sigma, test, n_teachers, n_classes)
+    return PublishedBound(sigma, test, n_teachers, n_classes)
+
+
+def published_bound(mechanism: Mechanism, n_teachers: int, n_classes: int) -> Subject:
+    """The bound of [P18], whatever the size of the ensemble.
+
+    Raises:
+      NotSanitizableError: as `subject_of`, or there is one class only.
+    """
+    if n_classes < 2:
+        raise NotSanitizableError("one class has no other answer to bound")
+    return PublishedBound(*_noise(mechanism), n_teachers, n_classes)
+
+
+def _noise(mechanism: Mechanism) -> tuple[float, ThresholdTest | None]:
     if not isinstance(mechanism, GaussianMax | ConfidentMax):
         raise NotSanitizableError(
             f"a sanitized epsilon exists for gnmax and confident, not for {mechanism.name}"
         )
     if mechanism.noise_scale is None:
         raise NotSanitizableError("mechanism.noise_scale must be set")
-    test = None
-    if isinstance(mechanism, ConfidentMax):
-        assert mechanism.threshold is not None
-        assert mechanism.threshold_noise_scale is not None
-        test = ThresholdTest(mechanism.threshold, mechanism.threshold_noise_scale)
-    if size(n_teachers, n_classes) <= MOST:
-        return ExactDivergence(mechanism.noise_scale, test, n_teachers, n_classes)
-    return PublishedBound(mechanism.noise_scale, test, n_teachers, n_classes)
+    if isinstance(mechanism, GaussianMax):
+        return mechanism.noise_scale, None
+    assert mechanism.threshold is not None
+    assert mechanism.threshold_noise_scale is not None
+    test = ThresholdTest(mechanism.threshold, mechanism.threshold_noise_scale)
+    return mechanism.noise_scale, test
 
 
 @dataclass(frozen=True)
@@ -121,21 +137,17 @@ class ExactDivergence:
     def at(self, counts: Ints, answered: Bools | None, order: float) -> tuple[float, Floats]:
         """See `Subject`."""
         del answered  # the joint divergence covers both outcomes
-        values, local = self._everywhere(order)
-        index = self._space.find(counts)
-        return float(values[index].sum()), local[index].sum(axis=0)
+        space = histogram_space(self.n_teachers, self.n_classes)
+        values = self.rdp(space.rows, np.array([order]))[:, 0]
+        index = space.find(counts)
+        return float(values[index].sum()), space.local_sensitivities(values)[index].sum(axis=0)
 
-    def weighted_local(self, counts: Ints, weights: Floats, order: float) -> Floats:
+    def weighted_local(self, counts: Ints, weights: Floats, orders: Floats) -> Floats:
         """See `Subject`."""
-        return np.asarray(weights @ self._everywhere(order)[1][self._space.find(counts)])
-
-    @property
-    def _space(self) -> HistogramSpace:
-        return histogram_space(self.n_teachers, self.n_classes)
-
-    def _everywhere(self, order: float) -> tuple[Floats, Floats]:
-        values = self.rdp(self._space.rows, np.array([order]))[:, 0]
-        return values, self._space.local_sensitivities(values)
+        space = histogram_space(self.n_teachers, self.n_classes)
+        index = space.find(counts)
+        values = self.rdp(space.rows, orders)
+        return np.array([weights @ space.local_sensitivities(v)[index] for v in values.T])
 
 
 @dataclass(frozen=True)
@@ -146,7 +158,7 @@ class PublishedBound:
     test: ThresholdTest | None
     n_teachers: int
     n_classes: int
-    method: ClassVar[str] = "PATE 2018, Appendix B"
+    method: ClassVar[str] = "PATE 2018, Theorem 6"
 
     @property
     def pays_for_answers(self) -> bool:
@@ -190,9 +202,10 @@ class PublishedBound:
             value += float(threshold_rdp(top, test.threshold, test.scale, order).sum())
         return value, self._local(counts, np.ones(len(counts)), pay, order)
 
-    def weighted_local(self, counts: Ints, weights: Floats, order: float) -> Floats:
+    def weighted_local(self, counts: Ints, weights: Floats, orders: Floats) -> Floats:
         """See `Subject`."""
-        return self._local(counts, weights, weights * self._answer_weights(counts, None), order)
+        paid = weights * self._answer_weights(counts, None)
+        return np.array([self._local(counts, weights, paid, order) for order in orders.tolist()])
 
     def _local(self, counts: Ints, asked: Floats, paid: Floats, order: float) -> Floats:
         different = merged(counts)

@@ -227,4 +227,5 @@ def test_the_contract_of_fedpate_account(pate_votes):
     assert patient["data_dependent"]["exact"] == pytest.approx(0.923, abs=5e-4)
     assert patient["sanitized"]["mean"] == pytest.approx(2.516, abs=5e-4)
     assert patient["sanitized"]["std"] == pytest.approx(0.385, abs=5e-4)
+    assert patient["sanitized"]["corrected"]["mean"] == pytest.approx(2.573, abs=0.02)
     assert block["epsilon"]["hospital"]["data_dependent"]["exact"] is None
