@@ -54,6 +54,11 @@ class HospitalKit:
         require_secret(folder / "node.key")
         return cls(folder=folder, **content)
 
+    @property
+    def policy(self) -> Path:
+        """The hospital's own rules."""
+        return self.folder / "policy.yaml"
+
 
 def require_secret(path: Path) -> None:
     """Refuse a private key that others on this machine can read, or that is not there."""

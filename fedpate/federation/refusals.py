@@ -17,6 +17,19 @@ class Code(IntEnum):
     UNTRAINED = 105
     NO_SITE = 106
     BUNDLE = 107
+    # The hospital's policy, one code per rule.
+    POLICY_SUBMITTER = 120
+    POLICY_CLASSES = 121
+    POLICY_FEATURES = 122
+    POLICY_TRUST = 123
+    POLICY_TEACHER_KIND = 124
+    POLICY_TEACHERS = 125
+    POLICY_PATIENTS = 126
+    POLICY_QUERIES_PER_DAY = 127
+    POLICY_QUERIES = 128
+    POLICY_EPSILON_PATIENT = 129
+    POLICY_EPSILON_HOSPITAL = 130
+    POLICY_APPROVAL = 131
 
 
 REASONS = {
@@ -27,6 +40,18 @@ REASONS = {
     Code.UNTRAINED: "the hospital has no teachers for these settings: send train.teachers first",
     Code.NO_SITE: "the node is neither simulated nor configured as a hospital",
     Code.BUNDLE: "the hospital runs only the thin bundle of the fedpate that it installed",
+    Code.POLICY_SUBMITTER: "the hospital's policy: submitters",
+    Code.POLICY_CLASSES: "the hospital's policy: task.classes",
+    Code.POLICY_FEATURES: "the hospital's policy: task.features",
+    Code.POLICY_TRUST: "the hospital's policy: trust",
+    Code.POLICY_TEACHER_KIND: "the hospital's policy: teachers.kinds",
+    Code.POLICY_TEACHERS: "the hospital's policy: teachers.at_most",
+    Code.POLICY_PATIENTS: "the hospital's policy: teachers.patients_per_teacher",
+    Code.POLICY_QUERIES_PER_DAY: "the hospital's policy: queries.per_day",
+    Code.POLICY_QUERIES: "the hospital's policy: queries.total",
+    Code.POLICY_EPSILON_PATIENT: "the hospital's policy: epsilon.patient",
+    Code.POLICY_EPSILON_HOSPITAL: "the hospital's policy: epsilon.hospital",
+    Code.POLICY_APPROVAL: "the hospital's policy: approval; a person there has to approve the run",
 }
 
 

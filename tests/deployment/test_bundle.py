@@ -19,6 +19,7 @@ from fedpate.federation import bundle, wire
 from fedpate.federation.deployment import client_executor, thin
 from fedpate.federation.deployment.control import Control
 from fedpate.federation.engines.identity import acting_as_coordinator
+from fedpate.federation.provision import templates
 from fedpate.federation.refusals import Code
 
 # Flower's builder of bundles calls an old name in pathspec.
@@ -124,19 +125,27 @@ def test_damaged_bundles_are_refused_and_nothing_else_happens(noise, at):
         thin.is_thin(damaged)  # raises nothing
 
 
-def ask(content):
+def ask(folder, content, allowed="installed"):
+    values = {"federation": "f", "hospital": "n", "coordinator": "c:1", "authority_until": "2036"}
+    rendered = {name: text.decode() for name, text, _ in templates.render("hospital", values)}
+    policy = folder / "policy.yaml"
+    policy.write_text(rendered["policy.yaml"].replace("bundle: installed", f"bundle: {allowed}"))
     with acting_as_coordinator(run_id=1):
         message = Message(wire.hello_request(), 7, "query.hello")
         message.metadata.__dict__["_message_id"] = "asked"
-        return client_executor.answer(message, Context(1, 7, {}, RecordDict(), {}), content)
+        return client_executor.answer(message, Context(1, 7, {}, RecordDict(), {}), content, policy)
 
 
 def test_flower_itself_would_run_it_and_we_answer_with_a_code(tmp_path, monkeypatch):
     monkeypatch.setenv("FLWR_HOME", str(tmp_path / "flower"))
     written, content = tmp_path / "written", evil(tmp_path / "written")
-    assert ask(content).error.code == Code.BUNDLE
+    assert ask(tmp_path, content).error.code == Code.BUNDLE
     assert not written.exists()
-    assert ask(thin.fab()).error.code == Code.NO_SITE  # the installed app was asked
+    assert ask(tmp_path, thin.fab()).error.code == Code.NO_SITE  # the installed app was asked
+    assert ask(tmp_path, thin.fab(), sha256(thin.fab()).hexdigest()).error.code == Code.NO_SITE
+    assert ask(tmp_path, thin.fab(), "f" * 64).error.code == Code.BUNDLE
+    assert ask(tmp_path, thin.fab(), "broken").error.code == Code.FAILED
+    assert ask(tmp_path, content, sha256(content).hexdigest()).error.code == Code.BUNDLE
     code = (
         "import sys; from flwr.cli.install import install_from_fab\n"
         "from flwr.clientapp.utils import get_load_client_app_fn\n"
@@ -166,7 +175,7 @@ def test_a_coordinator_that_sends_code_gets_a_refusal_and_the_code_does_not_run(
         assert json.loads(codes.read_text()) == [int(Code.BUNDLE)]
         assert not written.exists()
         log = (federation.out / "north/state/logs/executor.log").read_text()
-        assert "refused: its bundle is not the thin bundle" in log
+        assert "refused: the hospital runs only the thin bundle" in log
         assert not list((federation.out / "north").rglob("evil"))
     finally:
         federation.stop()

@@ -22,11 +22,13 @@ from flwr.supercore.retry import make_simple_http_retry_invoker
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
 
+from fedpate.errors import FedPateError
 from fedpate.federation.client_app import app
 from fedpate.federation.deployment import child, secrets, thin
 from fedpate.federation.deployment.acquire import acquire_forever
 from fedpate.federation.kit import STATE, HospitalKit
-from fedpate.federation.refusals import REASONS, Code
+from fedpate.federation.policy import Policy, require_bundle
+from fedpate.federation.refusals import REASONS, Code, Refusal
 
 log = logging.getLogger("fedpate.hospital")
 
@@ -42,7 +44,7 @@ def main() -> None:
 
     def launch(token: str, _: Task) -> None:
         try:
-            run(address, token, site)
+            run(address, token, site, kit.policy)
         except Exception:
             log.exception("a task could not be completed")
 
@@ -50,7 +52,7 @@ def main() -> None:
     acquire_forever(address, TaskType.CLIENT_APP, secret, launch)
 
 
-def run(address: str, token: str, site: str) -> None:
+def run(address: str, token: str, site: str, policy: Path) -> None:
     """One message: pull it, answer it, push the reply."""
     client = RuntimeHttpClient.from_server_address(
         address,
@@ -69,21 +71,24 @@ def run(address: str, token: str, site: str) -> None:
         try:
             message, context, _, fab = pull_task_input(client)
             context.node_config[SITE_KEY] = site
-            push_message(client, answer(message, context, fab.content), context)
+            push_message(client, answer(message, context, fab.content, policy), context)
             status, details = SubStatus.COMPLETED, ""
         finally:
             push_task_output(client, context, status, details)
             alive.stop()
 
 
-def answer(message: Message, context: Context, bundle: bytes) -> Message:
-    """The installed app's reply, or a refusal of the bundle that the message came with."""
-    if not thin.is_thin(bundle):
-        log.warning(
-            "run %s refused: its bundle is not the thin bundle of the installed fedpate",
-            message.metadata.run_id,
-        )
-        return Message(Error(int(Code.BUNDLE), REASONS[Code.BUNDLE]), reply_to=message)
+def answer(message: Message, context: Context, bundle: bytes, policy: Path) -> Message:
+    """The installed app's reply, or a refusal of the bundle that the message came with.
+
+    The policy is read for every message: the hospital may have changed it.
+    """
+    try:
+        require_bundle(Policy.read(policy), bundle, thin=thin.is_thin(bundle))
+    except FedPateError as error:
+        code = error.code if isinstance(error, Refusal) else Code.FAILED
+        log.warning("run %s refused: %s", message.metadata.run_id, error)
+        return Message(Error(int(code), REASONS[code]), reply_to=message)
     return app(message, context)
 
 

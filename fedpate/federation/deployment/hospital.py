@@ -17,6 +17,7 @@ from fedpate.federation.deployment.supervisor import (
     supervising,
 )
 from fedpate.federation.kit import STATE, HospitalKit
+from fedpate.federation.policy import Policy
 from fedpate.federation.provision import files
 
 log = logging.getLogger("fedpate.hospital")
@@ -39,6 +40,7 @@ def start(kit: HospitalKit, data: Path | None) -> None:
     """
     say_on_stderr()
     site = site_file(kit, data)
+    Policy.read(kit.policy)  # a mistake in it is told now
     warn_of_expiry("the authority's certificate", (kit.folder / "ca.crt").read_bytes())
     with supervising(kit.folder) as supervisor:
         state = kit.folder / STATE
