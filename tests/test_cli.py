@@ -128,7 +128,12 @@ def test_nobody_is_told_and_nothing_installed_by_default(monkeypatch):
         (["report"], "the following arguments are required: RUN_DIR"),
         (["simulate", "--jsn"], "--jsn is not an option; did you mean --json?"),
         (["audit", "--fast"], "--fast is not an option"),
-        (["audit", "file.npy"], "this verb takes settings of the form KEY=VALUE only"),
+        (["audit", "no/such"], "RUN_DIR must be the directory of a simulation that finished"),
+        (["plan", "file.npy"], "this verb takes settings of the form KEY=VALUE only"),
+        (["plan", "labels=0"], "labels must be a whole number >= 1, got 0"),
+        (["plan", "pilot=no.npy"], "pilot must be a file with vote counts, no.npy is not there"),
+        (["account"], "this verb takes one VOTES, got none"),
+        (["account", "no.npy"], "VOTES must be a file with vote counts, no.npy is not there"),
         (["audit", "hospitals=0"], "hospitals must be a whole number >= 1, got 0"),
         (["audit", "mechanism=gnmx"], "mechanism must be one of"),
         (["audit", "privacy.delta=2"], "privacy.delta must be in (0, 1), got 2.0"),
@@ -216,3 +221,105 @@ def test_a_bundle_names_the_installed_package_and_nothing_secret(tmp_path):
     assert "fedpate.federation.client_app:app" in project
     assert "12345" not in project
     assert (tmp_path / "app" / "settings.run").stat().st_mode & 0o077 == 0
+
+
+VOTES = np.array([[40, 10, 0], [30, 20, 0], [50, 0, 0], [17, 17, 16]])
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "one.npz", "csv", "headed.csv"])
+def test_every_kind_of_votes_file_is_accounted_alike(tmp_path, kind):
+    path = tmp_path / f"votes.{kind}"
+    if kind == "npy":
+        np.save(path, VOTES)
+    elif kind == "npz":
+        np.savez(path, counts=VOTES, query_ids=np.arange(4))
+    elif kind == "one.npz":
+        np.savez(path, votes=VOTES)
+    else:
+        np.savetxt(
+            path, VOTES, fmt="%d", delimiter=",", header="a,b,c" * ("head" in kind), comments=""
+        )
+    args = ["account", path, "mechanism=gnmax", "mechanism.noise_scale=10", "--json"]
+    told = json.loads(fedpate(*args, "teachers_per_hospital=5").out)
+    assert (told["queries"], told["teachers"], told["classes"]) == (4, 50, 3)
+    patient, hospital = told["epsilon"]["patient"], told["epsilon"]["hospital"]
+    assert patient["guaranteed_bound"] == "argmax_only"
+    assert patient["guaranteed"] < patient["gaussian"]
+    assert patient["guaranteed"] < hospital["guaranteed"]
+    assert json.loads(fedpate(*args, "queries=2").out)["queries"] == 2
+
+
+@pytest.mark.parametrize(
+    ("votes", "line"),
+    [
+        ([[3, -1], [1, 1]], ">= 0"),
+        ([[3, 1], [1, 1]], "must sum to the same number of teachers"),
+        ([[np.nan, 1], [1, 1]], "finite (no NaN)"),
+        ([[0.5, 1.5], [1, 1]], "whole numbers"),
+    ],
+)
+def test_votes_that_are_none_are_one_clear_line(tmp_path, votes, line):
+    path = tmp_path / "votes.npy"
+    np.save(path, np.array(votes))
+    refused = fedpate("account", path)
+    assert refused.code == 2
+    assert line in only_line(refused.err)
+
+
+@pytest.mark.parametrize("name", ["votes.npy", "votes.npz", "votes.csv"])
+def test_a_votes_file_that_is_something_else_is_one_clear_line(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"neither, and\nnothing of this kind\x00")
+    refused = fedpate("account", path)
+    assert refused.code == 2
+    assert str(path) in only_line(refused.err)
+    assert "nothing of this kind" not in refused.err
+
+
+def test_more_queries_than_rows_and_plots(tmp_path):
+    path = tmp_path / "votes.npy"
+    np.save(path, VOTES)
+    assert "queries must be at most 4" in only_line(fedpate("account", path, "queries=5").err)
+    shown = fedpate("account", path, f"out={tmp_path / 'plots'}")
+    assert "NOT RELEASABLE" in shown.out
+    for name in ("epsilon.svg", "consensus.svg"):
+        assert "not releasable" in (tmp_path / "plots" / name).read_text()
+    (tmp_path / "file").touch()
+    refused = fedpate("account", path, f"out={tmp_path / 'file'}")
+    assert "out must be a file that can be written" in only_line(refused.err)
+
+
+@pytest.mark.data
+def test_the_published_votes_cost_what_the_papers_say(pate_votes):
+    told = json.loads(
+        fedpate(
+            *("account", pate_votes, "mechanism=confident", "mechanism.threshold=200"),
+            *("mechanism.threshold_noise_scale=150", "mechanism.noise_scale=40"),
+            *("queries=640", "privacy.delta=1e-5", "--json"),
+        ).out
+    )
+    assert told["answered"]["expected"] == pytest.approx(282.72, abs=0.01)
+    patient = told["epsilon"]["patient"]
+    assert patient["data_dependent"]["published_classic"] == pytest.approx(1.999, abs=0.002)
+    assert patient["data_dependent"]["published"] == pytest.approx(1.712, abs=0.002)
+    assert patient["data_dependent"]["exact"] <= 0.93
+    assert patient["guaranteed"] <= 2.15
+    assert patient["gaussian"] == pytest.approx(2.527, abs=0.005)
+    assert patient["sanitized"]["mean"] == pytest.approx(2.516, abs=0.05)
+
+
+def test_a_plan_finds_a_way_and_says_when_there_is_none():
+    told = json.loads(fedpate("plan", "labels=50", "privacy.target_epsilon=5", "--json").out)
+    assert told["best"]["epsilon"]["patient"] <= 5
+    alone = fedpate("plan", "hospitals=10", "teachers_per_hospital=1", "labels=100")
+    assert "Nothing useful exists" in alone.out
+    assert "teachers per hospital" in alone.out
+
+
+def test_a_plan_from_a_pilot_and_its_picture(tmp_path):
+    path = tmp_path / "votes.npy"
+    np.save(path, VOTES)
+    picture = tmp_path / "frontier.svg"
+    done = fedpate("plan", f"pilot={path}", "classes=3", f"plot={picture}", "labels=20")
+    assert done.code == 0
+    assert "guaranteed epsilon per patient, delta 1e-05" in picture.read_text()

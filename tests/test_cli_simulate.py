@@ -191,3 +191,17 @@ def test_an_interrupted_run_leaves_no_process_and_no_directory(workplace, number
     assert list(workplace.iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+def test_a_finished_run_can_be_attacked_and_a_patient_left_out(workplace):
+    done = fedpate("simulate", *SMALL, "audit.leave_one_out=true", "hydra.run.dir=here")
+    assert re.search(r"one patient left out: [01] of 6 teachers changed", done.err)
+    attacked = fedpate("audit", "here", "canaries=10", "--json")
+    assert attacked.code == 0
+    told = json.loads(attacked.out)
+    assert told["canaries"]["lower_bound"] <= told["claimed"]
+    assert 0 <= told["membership"]["low"] <= told["membership"]["high"] <= 1
+    assert "nothing contradicts the claim" in fedpate("audit", "here", "canaries=10").out
+    refused = fedpate("audit", ".")
+    assert refused.code == 2
+    assert "RUN_DIR must be the directory of a simulation that finished" in refused.err

@@ -26,7 +26,7 @@ def stderr() -> Console:
 
 
 def complain(text: str) -> None:
-    """One line about what went wrong, on stderr."""
+    """One line on stderr: what went wrong, or what is no result."""
     sys.stderr.write(f"{text}\n")
 
 

@@ -10,12 +10,15 @@ from fedpate.errors import ConfigError
 T = TypeVar("T")
 
 
-def split(args: Sequence[str], positional: str | None) -> tuple[str | None, list[str], bool]:
+def split(
+    args: Sequence[str], positional: str, *, optional: bool = False
+) -> tuple[str | None, list[str], bool]:
     """Tell apart a verb's file, its settings and `--json`.
 
     Args:
       args: the command line after the verb.
-      positional: what the file is called in messages; None for a verb without one.
+      positional: what the file is called in messages; empty for a verb without one.
+      optional: whether the verb can do without it.
 
     Returns:
       The file (None without one), the overrides, whether `--json` was given.
@@ -30,8 +33,8 @@ def split(args: Sequence[str], positional: str | None) -> tuple[str | None, list
     words = [arg for arg in args if not arg.startswith("--")]
     overrides = [word for word in words if "=" in word or word.startswith("~")]
     files = [word for word in words if word not in overrides]
-    expected = 0 if positional is None else 1
-    if len(files) != expected:
+    most = 1 if positional else 0
+    if len(files) > most or (len(files) < most and not optional):
         rule = f"one {positional}" if positional else "settings of the form KEY=VALUE only"
         got = " and ".join(map(repr, files)) or "none"
         raise ConfigError(f"this verb takes {rule}, got {got}")

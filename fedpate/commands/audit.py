@@ -1,21 +1,32 @@
 """`fedpate audit`: sample the real mechanism, bound epsilon from below, compare with the claim."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fedpate import _check
 from fedpate.commands._schema import Delta
 from fedpate.errors import AuditFailed
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 HELP = """\
 usage: fedpate audit [SETTING=VALUE ...] [--json]
+       fedpate audit RUN_DIR [canaries=60] [confidence=0.95] [seed=0] [--json]
 
-Samples the mechanism, with the noise it really draws, on pairs of votes that differ in one
-patient's vote, and bounds from below what epsilon those samples need. A lower bound above the
-claim means that the mechanism is broken: exit code 3. One below it proves nothing, but a mechanism
-with half of its noise is caught. Beside it: a chi-square test of the labels against the exact law.
+Without RUN_DIR: samples the mechanism, with the noise it really draws, on pairs of votes that
+differ in one patient's vote, and bounds from below what epsilon those samples need. A lower bound
+above the claim means that the mechanism is broken: exit code 3. One below it proves nothing, but a
+mechanism with half of its noise is caught. Beside it: a chi-square test of the labels against the
+exact law.
+
+With the directory of a finished simulation: trains its teachers once more, with canary patients
+who have a wrong label and are in or out by their own coins, and lets an attacker guess the coins
+from the released labels and the student: that bounds the whole run's epsilon from below. Beside
+it: how well the student tells its hospitals' records from new ones (0.5 is chance).
 
 settings
   mechanism=gnmax|laplace|gumbel|permute_and_flip|confident|interactive|randomized_response
@@ -28,7 +39,8 @@ settings
 examples
   fedpate audit
   fedpate audit mechanism=laplace mechanism.noise_scale=2 trials=100000
-  fedpate audit mechanism=confident --json"""
+  fedpate audit mechanism=confident --json
+  fedpate audit outputs/2026-01-31/12-00-00 canaries=100"""
 
 
 @dataclass(frozen=True)
@@ -52,18 +64,38 @@ class AuditSettings:
             _check.at_least(1, queries=self.queries)
 
 
+@dataclass(frozen=True)
+class RunAuditSettings:
+    """What `fedpate audit RUN_DIR` takes; `fedpate.federation.canary_run` checks it."""
+
+    canaries: int = 60
+    confidence: float = 0.95
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check.at_least(0, seed=self.seed)
+
+
 def main(args: Sequence[str]) -> int:
-    """Audit one mechanism.
+    """Audit a mechanism, or a finished simulation.
 
     Raises:
       AuditFailed: a measurement contradicts the claim; the result was printed.
     """
-    from fedpate.commands import _output, _settings
+    from fedpate.commands import _settings
+
+    folder, overrides, as_json = _settings.split(args, "RUN_DIR", optional=True)
+    if folder is not None:
+        return _audit_run(Path(folder), overrides, as_json=as_json)
+    return _audit_mechanism(overrides, as_json=as_json)
+
+
+def _audit_mechanism(overrides: Sequence[str], *, as_json: bool) -> int:
+    from fedpate.commands import _settings
     from fedpate.privacy.audit import audit_mechanism
     from fedpate.privacy.noise import OsEntropy
     from fedpate.report.analysis_tables import audit_table
 
-    _, overrides, as_json = _settings.split(args, None)
     settings = _settings.compose("audit", AuditSettings, overrides)
     found = audit_mechanism(
         settings.mechanism,
@@ -76,10 +108,7 @@ def main(args: Sequence[str]) -> int:
         settings.queries,
     )
     result = {**dataclasses.asdict(found), "unit": "patient", "passed": found.passed}
-    if as_json:
-        _output.print_json(result)
-    else:
-        _output.stdout().print(audit_table(result))
+    _show(result, audit_table, as_json=as_json)
     if not found.passed:
         raise AuditFailed(
             f"mechanism={found.mechanism}: the samples contradict the claim "
@@ -87,3 +116,41 @@ def main(args: Sequence[str]) -> int:
             f"at delta={found.delta:g})"
         )
     return 0
+
+
+def _audit_run(folder: Path, overrides: Sequence[str], *, as_json: bool) -> int:
+    from fedpate.commands import _settings
+    from fedpate.commands._recorded import recorded_run
+    from fedpate.report.analysis_tables import run_audit_table
+
+    settings = _settings.compose("audit_run", RunAuditSettings, overrides, ())
+    with recorded_run(folder) as run:
+        from fedpate.federation.canary_run import audit_run
+        from fedpate.privacy.noise import OsEntropy
+        from fedpate.rng import stream
+
+        rng = stream(settings.seed, "canaries")
+        found = audit_run(run, settings.canaries, rng, OsEntropy(), settings.confidence)
+    result = {**dataclasses.asdict(found), "unit": "patient", "passed": found.passed}
+    _show(result, run_audit_table, as_json=as_json)
+    if not found.passed:
+        raise AuditFailed(
+            f"RUN_DIR={folder}: the canaries contradict the claim (lower bound "
+            f"{found.canaries.lower_bound:.3f}, claimed {found.claimed:.3f} per patient "
+            f"at delta={found.canaries.delta:g})"
+        )
+    return 0
+
+
+def _show(
+    result: dict[str, Any],
+    table: "Callable[[Mapping[str, Any]], RenderableType]",
+    *,
+    as_json: bool,
+) -> None:
+    from fedpate.commands import _output
+
+    if as_json:
+        _output.print_json(result)
+    else:
+        _output.stdout().print(table(result))

@@ -102,7 +102,7 @@ def main(args: Sequence[str]) -> int:
     from fedpate.commands import _output, _settings
     from fedpate.privacy.plan import plan
 
-    _, overrides, as_json = _settings.split(args, None)
+    _, overrides, as_json = _settings.split(args, "")
     settings = _settings.compose("plan", PlanSettings, overrides, ())
     result = plan(settings.question()).to_dict()
     if settings.plot is not None:

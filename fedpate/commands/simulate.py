@@ -10,6 +10,8 @@ from fedpate.commands._arguments import for_hydra, take_flag
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from fedpate.federation.settings import Run
+
 HELP = """\
 usage: fedpate simulate [SETTING=VALUE ...] [-m] [--json] [--cfg job]
 
@@ -33,6 +35,8 @@ settings (all of them: fedpate simulate --cfg job)
       privacy.budget.patient=8 privacy.budget.hospital=50 privacy.on_budget=stop|truncate
       privacy.ledger=FILE                            an account that outlives this run
   trust=coordinator|local                            who adds the noise
+  audit.leave_one_out=true                           afterwards leave one patient out and retrain:
+                                                     more than one changed teacher is an error
   engine=inprocess|pool|flower                       what carries the messages
   experiment=mnist_250|...                           many settings at once
   hydra.run.dir=DIR                                  where the run directory goes
@@ -90,8 +94,21 @@ def _simulate(cfg: "DictConfig", overrides: list[str], folder: Path) -> dict[str
     with display() as progress:
         engines.simulate(run, folder, progress)
     page.write(folder)
+    if run.audit.leave_one_out:
+        _leave_one_out(run)
     summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     return summary
+
+
+def _leave_one_out(run: "Run") -> None:
+    from fedpate.commands import _output
+    from fedpate.federation.leave_one_out import leave_one_out
+
+    left = leave_one_out(run)
+    _output.complain(
+        f"one patient left out: {left.teachers_changed} of {left.teachers} teachers changed, "
+        f"in {left.votes_changed} of their votes on {left.queries} queries"
+    )
 
 
 def _tell(summary: dict[str, Any], folder: Path, point: str | None) -> None:

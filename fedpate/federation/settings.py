@@ -54,6 +54,13 @@ class Privacy:
 
 
 @dataclass(frozen=True)
+class Audit:
+    """What a simulation checks about itself when it is done."""
+
+    leave_one_out: bool = False  # leave one patient out: at most one teacher may change
+
+
+@dataclass(frozen=True)
 class Run:
     """One run, complete. The parts typed `Any` are instances of registered classes."""
 
@@ -63,6 +70,7 @@ class Run:
     mechanism: Any
     student: Any
     privacy: Privacy = field(default_factory=Privacy)
+    audit: Audit = field(default_factory=Audit)
     trust: str = "coordinator"
     queries_by: str = "random"
     hospitals: int | None = 10  # None: as many as the data has (partition=natural)

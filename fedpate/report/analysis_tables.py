@@ -64,6 +64,24 @@ def audit_table(audit: Mapping[str, Any]) -> RenderableType:
     return table
 
 
+def run_audit_table(audit: Mapping[str, Any]) -> RenderableType:
+    """What an attacker made of a whole run, beside its claim."""
+    canaries, membership = audit["canaries"], audit["membership"]
+    guesses = f"{canaries['correct']} of {canaries['guesses']} guesses about canaries were right"
+    told = {
+        "claimed epsilon per patient": text.epsilon(audit["claimed"]),
+        "lower bound": f"{canaries['lower_bound']:.2f} ({guesses})",
+        "delta": f"{canaries['delta']:g}",
+        "confidence": f"{canaries['confidence']:g}",
+        "membership inference": "-",
+        "verdict": "nothing contradicts the claim" if audit["passed"] else "THE CLAIM IS REFUTED",
+    }
+    if membership is not None:
+        span = f"{membership['low']:.3f} to {membership['high']:.3f}"
+        told["membership inference"] = f"AUC {membership['auc']:.3f} ({span}); 0.5 is chance"
+    return facts("the whole run, attacked", told)
+
+
 def plan_tables(plan: Mapping[str, Any]) -> RenderableType:
     """The best choice, the frontier, and what to make of them."""
     title = (
