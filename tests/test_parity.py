@@ -2,6 +2,8 @@
 
 import json
 import signal
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,3 +112,15 @@ def test_an_interrupted_flower_run_leaves_nothing(tmp_path, ours):
     assert not ours()
     assert not out.exists()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("fedpate-")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody ends an orphan")
+def test_a_killed_flower_run_leaves_no_process(tmp_path, ours):
+    run = parity_run(tmp_path, engine="flower")
+    worker = federation_worker.start(run, tmp_path / "out", "submitted")
+    worker.kill()
+    worker.communicate()
+    deadline = time.monotonic() + 60
+    while ours():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)

@@ -38,6 +38,18 @@ FOLLOW_S = 0.2
 LIST_S = 10.0  # between two questions to Flower: each is a new process
 LONGEST_RAY_FOLDER = 40  # characters
 MOST_ACTORS = 8  # each takes 0.7 GB with torch
+# Linux can end the SuperLink when we are killed without a chance to clean up; runs end with it.
+ENDING_WITH_US = (
+    [
+        sys.executable,
+        "-c",
+        "import ctypes, os, signal, sys; "
+        "ctypes.CDLL(None).prctl(1, signal.SIGTERM); "  # PR_SET_PDEATHSIG
+        "os.execv(sys.argv[1], sys.argv[1:])",
+    ]
+    if sys.platform == "linux"
+    else []
+)
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -103,7 +115,7 @@ class Runtime:
         arguments += ["--host", "127.0.0.1", "--port", str(self._port)]
         with self._log_file.open("wb") as output:
             self._superlink = subprocess.Popen(  # noqa: S603 - our own command line
-                [self._script("flower-superlink"), *arguments],
+                [*ENDING_WITH_US, self._script("flower-superlink"), *arguments],
                 env=self._environment,
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ parents finds them. All inherit an environment variable with a random value: tha
 """
 
 import contextlib
+import logging
 import os
 import secrets
 import signal
@@ -13,8 +14,11 @@ import sys
 import time
 from pathlib import Path
 
+log = logging.getLogger(__name__)
+
 MARK = "FEDPATE_ENGINE_MARK"
 GRACE_S = 5.0
+QUIET_S = 0.5
 
 
 def new_mark() -> str:
@@ -37,15 +41,22 @@ def marked(mark: str) -> list[int]:
 
 
 def end_marked(mark: str) -> None:
-    """End them: politely first, then for good; returns when none is left."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        deadline = time.monotonic() + GRACE_S
-        while pids := marked(mark):
-            for pid in pids:
-                _send(pid, sign)
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.1)
+    """End them: politely first, then for good; returns when none is left.
+
+    A process that is just being started shows no environment for a moment, so "none" has to last.
+    """
+    force_at = time.monotonic() + GRACE_S
+    give_up_at = force_at + GRACE_S
+    quiet_since = time.monotonic()
+    while time.monotonic() < quiet_since + QUIET_S:
+        sign = signal.SIGTERM if time.monotonic() < force_at else signal.SIGKILL
+        for pid in marked(mark):
+            _send(pid, sign)
+            quiet_since = time.monotonic()
+        if quiet_since > give_up_at:
+            log.warning("some processes of engine=flower cannot be ended")
+            return
+        time.sleep(0.1)
 
 
 def _all_pids() -> list[int]:
