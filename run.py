@@ -39,7 +39,7 @@ LINTERS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy",),
-    ("lint-imports",),
+    ("lint-imports", "--no-logo"),
 )
 # Measured on Linux x86-64 with Python 3.11, where PyTorch brings its GPU libraries along; elsewhere
 # estimated.
@@ -115,6 +115,8 @@ def setup() -> None:
     # holds: an interrupted set-up goes on where it stopped.
     write_stamp({**wanted, "packages": None})
     command = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check"]
+    if found is not None and found.get("packages") and not moved:
+        command.append("--quiet")  # little is new: no page of what is satisfied already
     command += ["--constraint", ROOT / "constraints.txt", "--editable", f"{ROOT}[dev]"]
     if call(command) != 0:
         raise SetupError("the installation failed (see above); the same command tries again")

@@ -156,13 +156,14 @@ _ACCOUNT_ROWS = (
     ("data-dependent, exact", ("data_dependent", "exact"), _PRIVATE),
     ("data-dependent, published analysis", ("data_dependent", "published"), _PRIVATE),
     ("the same, classic conversion", ("data_dependent", "published_classic"), _PRIVATE),
-    ("sanitized, mean", ("sanitized", "mean"), "one draw of it may be published"),
-    ("sanitized, standard deviation", ("sanitized", "std"), _PRIVATE),
+    ("sanitized, mean", ("sanitized", "corrected", "mean"), "one draw of it may be published"),
+    ("sanitized, standard deviation", ("sanitized", "corrected", "std"), _PRIVATE),
+    ("sanitized, mean in the paper", ("sanitized", "mean"), "its Theorem 23 is too small"),
 )
 
 
 def _at(block: Mapping[str, Any], keys: Sequence[str]) -> Any:
     value: Any = block
     for key in keys:
-        value = None if value is None else value[key]
+        value = None if value is None else value.get(key)
     return value

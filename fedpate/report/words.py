@@ -45,8 +45,11 @@ def accuracies(summary: Summary) -> list[Accuracy]:
             ours=True,
         ),
     ]
+    if labels.get("accuracy_without_noise") is not None:
+        note = "what the released labels would have been"
+        rows.insert(1, Accuracy("labels without noise", labels["accuracy_without_noise"], note))
     notes = {
-        "vote_without_noise": ("vote without noise", "what the labels would have been"),
+        "vote_without_noise": ("teachers' vote", "without noise, on the test records"),
         "pooled": ("pooled training", "all records in one place"),
         "fedavg": ("federated averaging", "no privacy guarantee"),
         "best_hospital": ("best hospital alone", "trained on its own records"),
