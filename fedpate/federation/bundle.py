@@ -10,7 +10,7 @@ import shlex
 from pathlib import Path
 
 import fedpate
-from fedpate.federation.job import RUN_FILE_KEY, Job
+from fedpate.federation.job import RUN_FILE_KEY, Job, with_absolute_paths
 from fedpate.federation.settings import Run
 
 PROJECT = """\
@@ -63,7 +63,7 @@ def prepare(folder: Path, run: Run, output: Path, n_hospitals: int) -> list[str]
     folder = folder.resolve()
     run_file = folder / RUN_FILE
     write(folder, run_file)
-    Job(run, output.resolve(), None).write(run_file)
+    Job(with_absolute_paths(run), output.resolve(), None).write(run_file)
     return [
         f"cd {shlex.quote(str(folder))}",
         "export FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION=1",

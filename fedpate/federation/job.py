@@ -4,6 +4,7 @@ Flower's run configuration reaches every node and is stored, so it holds this fi
 nothing else. A coordinator in another process reports how it ended through a file too.
 """
 
+import dataclasses
 import json
 import os
 import tempfile
@@ -72,6 +73,25 @@ class Job:
             return
         with tempfile.TemporaryDirectory(prefix="fedpate-") as folder:
             yield Path(folder)
+
+
+def with_absolute_paths(run: Run) -> Run:
+    """The same run for processes that work in other folders."""
+    paths = {
+        item.name: _absolute(getattr(run.data, item.name))
+        for item in dataclasses.fields(run.data)
+        if item.name in ("root", "path")
+    }
+    return dataclasses.replace(
+        run,
+        data=dataclasses.replace(run.data, **paths),
+        store=_absolute(run.store),
+        privacy=dataclasses.replace(run.privacy, ledger=_absolute(run.privacy.ledger)),
+    )
+
+
+def _absolute(path: str | None) -> str | None:
+    return path and str(Path(path).expanduser().absolute())
 
 
 @contextmanager

@@ -1,10 +1,14 @@
 import stat
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from federated import small_run
+from fedpate.data.sources import SOURCES
 from fedpate.errors import BudgetExceeded, ConfigError, EngineError, QuorumError
-from fedpate.federation.job import Job, read_ending, reporting
+from fedpate.federation.job import Job, read_ending, reporting, with_absolute_paths
+from fedpate.federation.settings import Privacy
 
 
 @pytest.fixture
@@ -29,6 +33,22 @@ def test_another_file_is_refused(tmp_path, text):
 def test_no_file_is_refused_by_name(tmp_path):
     with pytest.raises(ConfigError, match="run-file must name a run file"):
         Job.read(tmp_path / "nowhere")
+
+
+def test_paths_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    run = small_run(
+        Path("store"),
+        data=SOURCES["mnist"](root="~/data"),
+        privacy=Privacy(ledger="account.sqlite"),
+    )
+    found = with_absolute_paths(run)
+    assert found.data.root == "/home/somebody/data"
+    assert found.store == str(tmp_path / "store")
+    assert found.privacy.ledger == str(tmp_path / "account.sqlite")
+    assert with_absolute_paths(found) == found
+    assert with_absolute_paths(replace(run, store=None)).store is None
 
 
 def test_a_work_folder_of_its_own_is_gone_afterwards(job, tmp_path):

@@ -1,6 +1,5 @@
 """What carries the messages of a simulation; the same two app objects run in every engine."""
 
-import dataclasses
 import os
 import signal
 import tempfile
@@ -21,7 +20,7 @@ from fedpate.federation.engines.inprocess import InProcessGrid
 from fedpate.federation.engines.local_grid import LocalGrid
 from fedpate.federation.engines.pool import PoolGrid, worker_pool
 from fedpate.federation.engines.together import train_together
-from fedpate.federation.job import RUN_FILE_KEY, Job
+from fedpate.federation.job import RUN_FILE_KEY, Job, with_absolute_paths
 from fedpate.federation.progress import LogProgress, Progress, showing
 from fedpate.federation.settings import Run
 
@@ -42,7 +41,8 @@ def simulate(run: Run, out: Path, progress: Progress | None = None) -> None:
     Raises:
       FedPateError: bad input, over budget, too few hospitals, or an engine that failed.
     """
-    run, display = _on_this_machine(run), progress or LogProgress()
+    run, display = with_absolute_paths(run), progress or LogProgress()
+    _require_device(run.device)
     # Bad data stop the run here, before anything is started, whatever the engine.
     data = federate(run.data, run.partition, run.hospitals, run.teachers_per_hospital, run.seed)
     n_hospitals = data.partition.n_hospitals
@@ -64,34 +64,16 @@ def simulate(run: Run, out: Path, progress: Progress | None = None) -> None:
             _run_here(grid, run_file, display)
 
 
-def _on_this_machine(run: Run) -> Run:
-    """The run with absolute paths, since an engine's processes work in other folders.
+def _require_device(device: str) -> None:
+    """Raise ConfigError if torch does not find the device here."""
+    if device == "cpu":
+        return
+    import torch
 
-    Raises:
-      ConfigError: torch does not find the device here.
-    """
-    if run.device != "cpu":
-        import torch
-
-        try:
-            torch.empty(0, device=run.device)
-        except (RuntimeError, AssertionError) as error:
-            raise ConfigError(f"device must exist on this machine, got {run.device!r}") from error
-    paths = {
-        item.name: _absolute(getattr(run.data, item.name))
-        for item in dataclasses.fields(run.data)
-        if item.name in ("root", "path")
-    }
-    return dataclasses.replace(
-        run,
-        data=dataclasses.replace(run.data, **paths),
-        store=_absolute(run.store),
-        privacy=dataclasses.replace(run.privacy, ledger=_absolute(run.privacy.ledger)),
-    )
-
-
-def _absolute(path: str | None) -> str | None:
-    return path and str(Path(path).expanduser().absolute())
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device must exist on this machine, got {device!r}") from error
 
 
 def _run_here(grid: LocalGrid, run_file: Path, progress: Progress) -> None:
