@@ -24,7 +24,13 @@ _SUMMARY: dict[str, Any] = {
         "noise": "os-entropy",
         "guarantee": True,
     },
-    "labels": {"asked": 100, "answered": 97, "from_cache": 0, "accuracy": 0.931, "accuracy_without_noise": 0.958},
+    "labels": {
+        "asked": 100,
+        "answered": 97,
+        "from_cache": 0,
+        "accuracy": 0.931,
+        "accuracy_without_noise": 0.958,
+    },
     "privacy": {
         "delta": 1e-5,
         "relation": "replace_one",
