@@ -12,7 +12,7 @@ from fedpate.federation.deployment.signatures import Admitted
 from fedpate.federation.deployment.supervisor import (
     Supervisor,
     require_free,
-    say_on_stderr,
+    saying_on_stderr,
     supervising,
 )
 from fedpate.federation.kit import STATE, CoordinatorKit
@@ -36,7 +36,11 @@ def start(kit: CoordinatorKit, *, proxy: bool = True) -> None:
       ConfigError: a certificate has expired, a port is taken, the kit is in use.
       EngineError: Flower's SuperLink does not start.
     """
-    say_on_stderr()
+    with saying_on_stderr():
+        _start(kit, proxy=proxy)
+
+
+def _start(kit: CoordinatorKit, *, proxy: bool) -> None:
     warn_of_expiry("the server's certificate", (kit.folder / "server.crt").read_bytes())
     admitted = Admitted(kit.nodes)
     admitted.names()  # a malformed key is told now

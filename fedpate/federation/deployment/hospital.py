@@ -13,7 +13,7 @@ from fedpate.federation.deployment.supervisor import (
     Process,
     Supervisor,
     free_port,
-    say_on_stderr,
+    saying_on_stderr,
     supervising,
 )
 from fedpate.federation.kit import STATE, HospitalKit
@@ -38,7 +38,11 @@ def start(kit: HospitalKit, data: Path | None) -> None:
     Raises:
       ConfigError: a file of the kit is wrong, the data are not there, the kit is in use.
     """
-    say_on_stderr()
+    with saying_on_stderr():
+        _run(kit, data)
+
+
+def _run(kit: HospitalKit, data: Path | None) -> None:
     site = site_file(kit, data)
     Policy.read(kit.policy)  # a mistake in it is told now
     warn_of_expiry("the authority's certificate", (kit.folder / "ca.crt").read_bytes())

@@ -32,6 +32,9 @@ QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+    # Old ports, on every interface, that no proxy stands before.
+    "FLWR_INTERNAL_GRPC_CONTROL_API": "0",
+    "FLWR_INTERNAL_GRPC_FLEET_API": "0",
 }
 
 
@@ -177,16 +180,22 @@ def supervising(folder: Path) -> Iterator[Supervisor]:
         os.close(lock)
 
 
-def say_on_stderr() -> None:
-    """An operator's log: time in UTC, and words."""
+@contextmanager
+def saying_on_stderr() -> Iterator[None]:
+    """Within it, fedpate's log is an operator's: time in UTC, and words."""
     handler = logging.StreamHandler()
     formatter = logging.Formatter("%(asctime)sZ %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
-    log.handlers = [handler]
+    before = (log.handlers, log.level, log.propagate)
+    log.handlers, log.propagate = [handler], False
     log.setLevel(logging.INFO)
-    log.propagate = False
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.handlers, log.propagate = before[0], before[2]
+        log.setLevel(before[1])
 
 
 def require_free(setting: str, host: str, port: int) -> None:
