@@ -47,7 +47,7 @@ _ACCURACY = 1e-5  # relative, of a calibrated scale
 
 @dataclass(frozen=True)
 class Guarantee:
-    """(epsilon, delta)-DP under replace-one, the bound that shows it and its Rényi order if any."""
+    """(epsilon, delta)-DP under replace-one, and the bound that shows it (with its order if any)."""
 
     epsilon: float
     delta: float
@@ -129,8 +129,9 @@ def _by_rdp(pieces: tuple[tuple[Piece, int], ...], delta: float) -> tuple[float,
 
 
 def _by_gaussian(pieces: tuple[tuple[Piece, int], ...], delta: float) -> tuple[float, None]:
-    squares = sum((costs.gaussian_mu(piece) or 0.0) ** 2 * count for piece, count in pieces)
-    return gaussian.epsilon(math.sqrt(squares), delta), None
+    mus = [(costs.gaussian_mu(piece) or 0.0, count) for piece, count in pieces]
+    # mu * mu becomes infinite where mu ** 2 would raise
+    return gaussian.epsilon(math.sqrt(sum(mu * mu * count for mu, count in mus)), delta), None
 
 
 def _quick_epsilon(event: Event, delta: float) -> float:

@@ -1,10 +1,10 @@
 """Rényi divergence bounds of the simple pieces: each a supremum in closed form, over all orders.
 
-[M17] Mironov, arXiv:1702.07476, Props. 5, 6. [DDR20] Dong, Durfee, Rogers, Optimal DP composition
+[M17] Mironov, arXiv:1702.07476, Props. 5 and 6. [DDR20] Dong, Durfee, Rogers, Optimal DP composition
 for exponential mechanisms, ICML 2020, arXiv:1909.13830. [CR21] Cesar, Rogers, arXiv:2004.07223.
 
 `orders` are (n_orders,) numbers > 1; results are (n_orders,), rounded up. Derivations are in
-docs/proof-argmax-only.md, sections 6 and 7.
+docs/proof-argmax-only.md, sections 10 and 11.
 """
 
 import numpy as np
@@ -15,12 +15,13 @@ _ROUND_UP = 1 + 1e-9
 _ABSOLUTE = 1e-14  # float64 error of a logarithm near 0; divided by order - 1 with it
 
 
+@np.errstate(over="ignore")
 def gaussian(mu: float, orders: Floats) -> Floats:
     """order mu^2 / 2: the Gaussian mechanism, mu = L2 sensitivity / standard deviation."""
-    with np.errstate(over="ignore"):
-        return np.asarray(orders * (mu * mu / 2) * _ROUND_UP)
+    return np.asarray(orders * (mu * mu / 2) * _ROUND_UP)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def pure(epsilon: float, orders: Floats) -> Floats:
     """Pure epsilon-DP: the worst case is randomized response on one bit ([M17] Prop. 5)."""
     # sum of the two outcomes: (e^(a eps) + e^((1-a) eps)) / (1 + e^eps)
@@ -29,6 +30,7 @@ def pure(epsilon: float, orders: Floats) -> Floats:
     return _rounded_up(log_moment, orders, caps)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def laplace(shift: float, orders: Floats) -> Floats:
     """One Laplace coordinate moved by `shift` scales ([M17] Prop. 6)."""
     # log((a e^((a-1)t) + (a-1) e^(-at)) / (2a-1))
@@ -40,6 +42,7 @@ def laplace(shift: float, orders: Floats) -> Floats:
     return _rounded_up(log_moment, orders, caps)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def bounded_range(eta: float, orders: Floats) -> Floats:
     """Log-likelihood ratios within an interval of length eta ([DDR20]); at most order eta^2 / 8.
 
@@ -59,4 +62,4 @@ def bounded_range(eta: float, orders: Floats) -> Floats:
 
 def _rounded_up(log_moment: Floats, orders: Floats, caps: Floats) -> Floats:
     value = np.maximum(log_moment, 0.0) * _ROUND_UP + _ABSOLUTE * (1 + orders)
-    return np.asarray(np.minimum(value / (orders - 1), caps * _ROUND_UP))
+    return np.asarray(np.fmin(value / (orders - 1), caps * _ROUND_UP))  # NaN: beyond float64

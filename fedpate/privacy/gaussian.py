@@ -17,19 +17,20 @@ _ROUND_UP = 1e-9  # relative; far above the float64 error of `delta` and of the 
 def delta(mu: float, epsilon: float) -> float:
     """The exact delta: Phi(-x) - e^epsilon Phi(-x - mu), with x = epsilon/mu - mu/2.
 
-    Since phi(x) = e^epsilon phi(x + mu), this is phi(x) (m(x) - m(x + mu)) with Mills' ratio m: no
-    overflow for large epsilon, no cancellation for a small delta.
+    As phi(x) = e^epsilon phi(x + mu), the second term is phi(x) m(x + mu) with Mills' ratio m, and
+    for x > 0 the first is phi(x) m(x): no overflow, and no cancellation for a small delta.
     """
     if mu == 0:
         return 0.0
     if math.isinf(mu):
         return 0.0 if math.isinf(epsilon) else 1.0
     x = epsilon / mu - mu / 2
-    if x < 0:  # Mills' ratio grows like 1/phi here; the plain difference is well conditioned
-        return max(0.0, float(special.ndtr(-x) - math.exp(epsilon + special.log_ndtr(-x - mu))))
-    density = math.exp(-x * x / 2) / 2  # phi(x) sqrt(pi/2), as erfcx has sqrt(2/pi) of m
-    root2 = math.sqrt(2)
-    return float(density * (special.erfcx(x / root2) - special.erfcx((x + mu) / root2)))
+    if x > 38:  # phi underflows
+        return 0.0
+    # phi(x) m(y) = exp(-x^2/2) erfcx(y/sqrt2) / 2
+    density, root2 = math.exp(-x * x / 2) / 2, math.sqrt(2)
+    first = special.ndtr(-x) if x < 0 else density * special.erfcx(x / root2)
+    return max(0.0, float(first - density * special.erfcx((x + mu) / root2)))
 
 
 def epsilon(mu: float, delta_: float) -> float:

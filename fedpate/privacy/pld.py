@@ -6,7 +6,7 @@ arXiv:1905.02383, Thm. 4: dominating each step dominates the adaptive compositio
 
   Gaussian pieces  one Gaussian with mu^2 = the sum over all ([DRS22] Cor. 1)
   LaplaceVotes     two Laplace coordinates, each moved by votes_moved; a move spread over several
-                   classes is dominated by one concentrated in two (docs/proof-argmax-only.md)
+                   classes is dominated by one concentrated in two (docs/proof-argmax-only.md, 10)
   PureDp           randomized response; BoundedRange(eta) is at least eta-DP and enters as that
 
 dp_accounting's PLDAccountant is not used: its REPLACE_ONE would double a sensitivity that already

@@ -88,7 +88,7 @@ def _bounds(boxes: Boxes, s: float, orders: Floats) -> tuple[Floats, Floats]:
     left, right, low, high = boxes.edges
     wide, tall = (right - left) ** 2 / 8, (high - low) ** 2 / 8
     skew = (order - 1) * SQRT2 * s
-    by_logarithm = value + wide * (1 + 1.6 * skew) + tall * (1 + 1.74 * skew)
+    by_logarithm = value + (wide + tall) * (1 + 2 * skew)
     if ((orders - 1) * s > 1).all():  # there the other form is never better
         return value, by_logarithm
     by_perspective = np.log1p(moment + _perspective_error(boxes, s, order))
