@@ -19,6 +19,9 @@ from fedpate.learning.nets import Net, Params
 from fedpate.learning.schedule import Schedule, Training
 from fedpate.learning.stacked import Stack, logits, stack, unstack
 
+# One convolution alone takes another kernel than several side by side, and rounds differently: a
+# lone model is trained twice, and a finished one stays in the stack without being changed.
+FEWEST_CONVOLVED = 2
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # torch.optim.AdamW's own
 
 
@@ -52,7 +55,8 @@ def train_stack(
       The trained parameters in the order of `members`, on the CPU.
     """
     order = sorted(range(len(members)), key=lambda i: -members[i].schedule.steps)
-    ranked = [members[i] for i in order]
+    fewest = FEWEST_CONVOLVED if net.blocks else 1
+    ranked = [members[i] for i in order] + [members[order[-1]]] * (fewest - len(order))
     batches = _Batches.of(ranked, device)
     parameters = [p.to(device) for p in stack(net, [member.weights for member in ranked])]
     steps = [member.schedule.steps for member in ranked]
@@ -60,7 +64,7 @@ def train_stack(
     for step in range(steps[0]):
         if stopped():
             break
-        active = sum(step < n for n in steps)
+        active = max(fewest, sum(step < n for n in steps))
         leaves = [p[:active].requires_grad_() for p in parameters]
         records, labels, weights = batches.take(step, active)
         answers = logits(net, leaves, records).flatten(0, 1)

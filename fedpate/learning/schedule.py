@@ -37,6 +37,7 @@ class Training:
     max_shift: float = 0.0  # share of an image's side; images are moved at random, `motions`
     max_turn: float = 0.0  # degrees
     max_zoom: float = 0.0  # logarithm of the largest factor
+    max_shear: float = 0.0  # rows slide by this share of their distance from the middle
 
     @classmethod
     def of(cls, settings: object) -> Self:
@@ -55,13 +56,13 @@ class Training:
             _check.at_least(1, **{f"{group}.{name}": getattr(self, name)})
         _check.at_least(self.min_steps, **{f"{group}.max_steps": self.max_steps})
         _check.positive(**{f"{group}.learning_rate": self.learning_rate})
-        for name in ("weight_decay", "max_shift", "max_turn", "max_zoom"):
+        for name in ("weight_decay", "max_shift", "max_turn", "max_zoom", "max_shear"):
             _check.non_negative(**{f"{group}.{name}": getattr(self, name)})
 
     @property
     def moves_images(self) -> bool:
         """Whether there is any augmentation."""
-        return max(self.max_shift, self.max_turn, self.max_zoom) > 0
+        return max(self.max_shift, self.max_turn, self.max_zoom, self.max_shear) > 0
 
     def steps(self, n_records: int) -> int:
         """Batches that a model with so many records trains for."""
@@ -122,6 +123,11 @@ def make_schedule(
     motions = None
     if images and training.moves_images:
         motions = draw_motions(
-            rows.shape, training.max_shift, training.max_turn, training.max_zoom, rng
+            rows.shape,
+            training.max_shift,
+            training.max_turn,
+            training.max_zoom,
+            training.max_shear,
+            rng,
         )
     return Schedule(rows, motions)

@@ -89,15 +89,21 @@ def _convolved(
     models, n = len(pairs[0][0]), records.shape[1]
     depth, rows, columns = net.image_shape
     images = records.reshape(-1, n, depth, rows, columns).transpose(0, 1).flatten(1, 2)
-    images = images.contiguous(memory_format=torch.channels_last)
     groups = images.shape[1] // depth  # 1 where all models look at the same records
-    for index, (block, (weight, bias)) in enumerate(zip(net.blocks, pairs, strict=False)):
+    first = pairs[0][0]
+    if depth == 1 and groups > 1 and torch.backends.cpu.get_cpu_capability() != "AVX512":
+        # With one channel per group, the AVX2 kernel's rounding depends on the number of groups.
+        images = functional.pad(images[:, :, None], (0, 0, 0, 0, 0, 1)).flatten(1, 2)
+        first = functional.pad(first, (0, 1))
+    images = images.contiguous(memory_format=torch.channels_last)
+    weights = [first, *(weight for weight, _ in pairs[1:])]
+    for index, (block, weight) in enumerate(zip(net.blocks, weights, strict=False)):
         if index:
             images = functional.relu(images)
         images = functional.conv2d(
             images,
             weight.permute(0, 1, 4, 2, 3).flatten(0, 1),
-            bias.flatten(),
+            pairs[index][1].flatten(),
             block.stride,
             padding=block.kernel // 2,
             groups=groups,

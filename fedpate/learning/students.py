@@ -83,6 +83,7 @@ class TorchStudent:
     max_shift: float = 0.07  # share of its side by which a training image is moved at random
     max_turn: float = 12.0  # degrees by which it is turned
     max_zoom: float = 0.15  # logarithm of the largest factor by which each axis is scaled
+    max_shear: float = 0.0  # share of its distance from the middle by which a row slides
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))

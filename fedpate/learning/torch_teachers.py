@@ -20,8 +20,8 @@ from fedpate.learning.schedule import Training, make_schedule
 from fedpate.records import LabelledData
 
 TRAINING_BYTES = 2**30  # for all the stacks that are in training at the same time
-MOST_ON_CPU = 16  # larger stacks leave the caches and save no more overhead
-MOST_CONVOLUTIONAL_ON_CPU = 4  # their activations fill the caches sooner
+MOST_ON_CPU = 25  # larger stacks save no more overhead
+CACHED_BYTES = 6 * 2**20  # of one batch's activations: beyond, a CPU waits for memory
 
 
 def fit_all(
@@ -93,22 +93,24 @@ def models_at_once(net: Net, training: Training, n_records: int, device: str) ->
     """How many networks with up to so many records each fit into one stack."""
     fit = TRAINING_BYTES // parallel.cores() // bytes_per_model(net, training, n_records)
     if torch.device(device).type == "cpu":
-        fit = min(fit, MOST_CONVOLUTIONAL_ON_CPU if net.blocks else MOST_ON_CPU)
+        cached = CACHED_BYTES // (4 * training.width(n_records) * net.activations)
+        fit = min(fit, MOST_ON_CPU, cached)
     return max(1, fit)
 
 
 def bytes_per_model(net: Net, training: Training, n_records: int) -> int:
     """Memory that one network's training takes, everything included.
 
-    Five float32 copies of the parameters (values, two moments, gradients before and after they are
-    gathered), the shard, three copies of a batch's activations (forward, gradients, one in flight),
-    and the schedule of all steps (row number, weight, motion of each place in a batch).
+    Seven float32 copies of the parameters (initial, current, trained, two moments, gradients before
+    and after they are gathered), two of the shard (its own and the stack's table), three of a
+    batch's activations (forward, gradients, one in flight), and the schedule of all steps (row
+    number, weight and motion of each place in a batch) twice.
     """
     places = training.width(n_records)
     record = math.prod(net.record_shape)
-    numbers = 5 * net.n_parameters + n_records * record + 3 * places * net.activations
+    numbers = 7 * net.n_parameters + 2 * n_records * record + 3 * places * net.activations
     schedule = training.steps(n_records) * places * (8 + 4 + (24 if training.moves_images else 0))
-    return 4 * numbers + 2 * schedule  # twice: while it is copied from numpy
+    return 4 * numbers + 2 * schedule
 
 
 def _prepare(
