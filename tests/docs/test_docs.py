@@ -15,12 +15,12 @@ OURS = re.compile(r"/(?:work|root|home|tmp)/|pypi\.org|pythonhosted|download\.py
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
+@pytest.fixture
+def site(tmp_path):
     """The built pages."""
     if not all(importlib.util.find_spec(name) for name in NEEDED):
         pytest.skip("Sphinx, MyST or Furo is not installed: pip install -e '.[docs]'")
-    out = tmp_path_factory.mktemp("site")
+    out = tmp_path / "site"
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
     done = subprocess.run(
         [*command, str(doc_pages.DOCS), str(out)],
@@ -33,12 +33,10 @@ def site(tmp_path_factory):
     return out
 
 
-def test_the_build_has_every_page_and_no_warning(site):
+def test_the_build_has_every_page_and_what_is_generated_and_no_warning(site):
     for page in doc_pages.DOCS.rglob("*.md"):
         assert (site / page.relative_to(doc_pages.DOCS).with_suffix(".html")).is_file(), page
 
-
-def test_what_is_generated_is_there(site):
     configuration = (site / "reference" / "configuration.html").read_text()
     for setting in ("privacy.budget.patient", "mechanism.threshold_noise_scale", "data.patient"):
         assert setting in configuration
