@@ -47,7 +47,7 @@ _ACCURACY = 1e-5  # relative, of a calibrated scale
 
 @dataclass(frozen=True)
 class Guarantee:
-    """(epsilon, delta)-DP under replace-one, and the bound that shows it (with its order if any)."""
+    """(epsilon, delta)-DP under replace-one, and the bound that shows it, with its Rényi order."""
 
     epsilon: float
     delta: float

@@ -1,7 +1,8 @@
 """Rényi divergence bounds of the simple pieces: each a supremum in closed form, over all orders.
 
-[M17] Mironov, arXiv:1702.07476, Props. 5 and 6. [DDR20] Dong, Durfee, Rogers, Optimal DP composition
-for exponential mechanisms, ICML 2020, arXiv:1909.13830. [CR21] Cesar, Rogers, arXiv:2004.07223.
+[M17] Mironov, arXiv:1702.07476, Props. 5 and 6. [DDR20] Dong, Durfee, Rogers, Optimal DP
+composition for exponential mechanisms, ICML 2020, arXiv:1909.13830. [CR21] Cesar, Rogers,
+arXiv:2004.07223.
 
 `orders` are (n_orders,) numbers > 1; results are (n_orders,), rounded up. Derivations are in
 docs/proof-argmax-only.md, sections 10 and 11.

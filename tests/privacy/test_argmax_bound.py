@@ -137,8 +137,8 @@ def test_a_sample_of_the_table_is_certified_anew():
         suprema = np.array(certify(shifts[column], orders, 3e-3, covers))
         again = suprema / (orders * (orders - 1) * shifts[column] ** 2)
         stored = entries[:, rows, column]
-        # both are upper bounds of one number, at most 0.3 % and 0.2 % above it
-        assert (np.abs(stored / again - 1) < 3.1e-3).all()
+        # both are upper bounds of one number, at most 0.4 % and 0.3 % above it
+        assert (np.abs(stored / again - 1) < 4.1e-3).all()
 
 
 @given(st.floats(0.3, 2000), st.floats(1.0, 1.5))
