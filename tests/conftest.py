@@ -3,9 +3,11 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from absl import logging as absl_logging
 from hypothesis import HealthCheck, settings
 
 os.environ.update(
@@ -13,6 +15,9 @@ os.environ.update(
     FLWR_DISABLE_UPDATE_CHECK="1",
     RAY_USAGE_STATS_ENABLED="0",
 )
+# dp_accounting brings absl, whose handler takes sys.stderr for its own and closes it when Hydra sets
+# up logging anew. Here that may be pytest's capture of another test; the real one it leaves alone.
+absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 settings.register_profile(
     "fedpate", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )

@@ -357,7 +357,7 @@ def contents(path: Path) -> list[object]:
     try:
         tables = ("entries", "head", "labels")
         rows = [db.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall() for table in tables]
-        schema = sorted(row for row in db.execute("SELECT type, name, sql FROM sqlite_master"))
+        schema = sorted(db.execute("SELECT type, name, sql FROM sqlite_master"), key=repr)
         return [*rows, schema]
     finally:
         db.close()
