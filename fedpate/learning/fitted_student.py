@@ -4,6 +4,7 @@
 pickled object. It holds the preprocessing too, so it takes records as the data set has them.
 """
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,15 @@ from fedpate.learning.sklearn_teachers import SklearnClassifier, fit_sklearn
 from fedpate.records import Features, Floats, LabelledData
 
 FORMAT = 1
+UNREADABLE = (
+    KeyError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    pickle.UnpicklingError,
+)
 
 
 @runtime_checkable
@@ -175,7 +185,7 @@ def load_student(path: Path) -> FittedStudent:
                     return NetStudent.from_content(content)
                 case "sklearn":
                     return ClassifierStudent.from_content(content)
-    except (KeyError, TypeError, ValueError, RuntimeError, EOFError, OSError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path} must be a student.pt of fedpate, it cannot be read") from error
     raise DataError(f"{path} must be a student.pt of format {FORMAT}, got another one")
 

@@ -62,6 +62,8 @@ class SklearnClassifier:
 
     def votes(self, features: Features) -> Ints:
         """The model's own prediction of each record."""
+        if not len(features):  # scikit-learn refuses to predict nothing
+            return np.zeros(0, np.int64)
         return np.asarray(self.model.predict(self._rows(features)), np.int64)
 
     def probabilities(self, features: Features) -> Floats:
@@ -69,6 +71,8 @@ class SklearnClassifier:
         if not hasattr(self.model, "predict_proba"):
             return one_hot(self.votes(features), self.n_classes)
         table = np.zeros((len(features), self.n_classes))
+        if not len(features):
+            return table
         table[:, self.model.classes_] = self.model.predict_proba(self._rows(features))
         return table
 

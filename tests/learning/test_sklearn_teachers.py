@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from fedpate.errors import ConfigError
+from fedpate.learning.sklearn_teachers import SklearnClassifier, build, fit_sklearn
+from fedpate.learning.teachers import SKLEARN_MODELS
+from fedpate.records import LabelledData
+from learning_cases import DIGITS, UNTOUCHED, digit_shards, digits, table
+
+each_model = pytest.mark.parametrize("model", SKLEARN_MODELS)
+
+
+@each_model
+def test_every_model_learns_a_table(model):
+    shard, test = table(120, seed=1), table(300, seed=2)
+    fitted = fit_sklearn(model, shard, UNTOUCHED, seed=5)
+    assert (fitted.votes(test.features) == test.labels).mean() > 0.7
+    shares = fitted.probabilities(test.features)
+    assert shares.shape == (300, 3)
+    assert shares.dtype == np.float64
+    assert np.allclose(shares.sum(axis=1), 1)
+    if model != "svc":  # whose probabilities are its votes, by definition
+        assert len(np.unique(shares)) > 3
+
+
+@each_model
+def test_a_class_that_the_shard_lacks_keeps_its_column(model):
+    full = table(60, n_classes=4)
+    kept = np.isin(full.labels, (1, 3))
+    shard = LabelledData(full.features[kept], full.labels[kept], 4)
+    fitted = fit_sklearn(model, shard, UNTOUCHED, seed=0)
+    assert set(fitted.votes(full.features)) == {1, 3}
+    shares = fitted.probabilities(full.features)
+    assert shares.shape == (60, 4)
+    assert not shares[:, [0, 2]].any()
+
+
+@each_model
+def test_nobody_asked_nothing_answered(model):
+    shard = table(30)
+    fitted = fit_sklearn(model, shard, UNTOUCHED, seed=0)
+    assert fitted.votes(shard.features[:0]).shape == (0,)
+    assert fitted.probabilities(shard.features[:0]).shape == (0, 3)
+
+
+@each_model
+def test_two_records_are_enough(model):
+    shard = LabelledData(np.array([[0.0], [1.0]], np.float32), np.array([2, 0]), 3)
+    votes = fit_sklearn(model, shard, UNTOUCHED, seed=0).votes(shard.features)
+    assert set(votes) <= {0, 2}
+
+
+@each_model
+def test_a_seed_gives_one_classifier(model):
+    (shard,) = digit_shards([80])
+    votes = [
+        fit_sklearn(model, shard, DIGITS, seed=7).votes(digits().features[500:700])
+        for _ in range(2)
+    ]
+    assert np.array_equal(*votes)
+
+
+def test_images_are_taken_as_preprocessed_rows():
+    (shard,) = digit_shards([100])
+    fitted = fit_sklearn("logistic_regression", shard, DIGITS, seed=0)
+    assert fitted.model.coef_.shape == (10, 64)
+    halved = SklearnClassifier(fitted.model, UNTOUCHED, 10)
+    images = digits().features[500:600]
+    assert np.array_equal(fitted.votes(images), halved.votes(images.astype(np.float32) / 16))
+
+
+def test_an_unknown_model_is_refused():
+    with pytest.raises(ConfigError, match="closed list"):
+        build("os.system", 10, 0)
