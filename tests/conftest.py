@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,10 @@ os.environ.update(
     RAY_USAGE_STATS_ENABLED="0",
 )
 # dp_accounting brings absl, whose handler takes sys.stderr for its own and closes it when Hydra sets
-# up logging anew. Here that may be pytest's capture of another test; the real one it leaves alone.
+# up logging anew. Here that may be pytest's capture of another test; the real one it lets be.
 absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
+# A job in the background of a script ignores Ctrl-C, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile(
     "fedpate", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )

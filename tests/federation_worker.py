@@ -7,7 +7,6 @@ waits to be killed: "greeted", "training", "voting", "charged" (paid, no noise d
 """
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -36,7 +35,6 @@ def main(run_file: str, out: str, moment: str) -> None:
         Path(f"{out}.reached").touch()
         time.sleep(600)
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     setattr(*MOMENTS[moment], wait)
     simulate(Run.from_json(Path(run_file).read_text()), Path(out))
 
