@@ -16,8 +16,8 @@ os.environ.update(
     FLWR_DISABLE_UPDATE_CHECK="1",
     RAY_USAGE_STATS_ENABLED="0",
 )
-# dp_accounting brings absl, whose handler takes sys.stderr for its own and closes it when Hydra sets
-# up logging anew. Here that may be pytest's capture of another test; the real one it lets be.
+# dp_accounting brings absl, whose handler takes sys.stderr for its own and closes it when Hydra
+# sets up logging anew. Here that may be pytest's capture of another test; the real one it lets be.
 absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 # A job in the background of a script ignores Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
