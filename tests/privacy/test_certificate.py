@@ -37,7 +37,7 @@ def law_by_quadrature(a, b):
             return stats.norm.pdf(x - mine) * stats.norm.cdf(x - theirs)
 
         peaks = sorted({max(0.0, x) for x in (mine, theirs, (mine + theirs) / 2)})
-        edges = sorted({0.0, *peaks, *(x + d for x in peaks for d in (0.5, 2, 5, 12))})
+        edges = sorted({0.0, *(round(x + d, 2) for x in peaks for d in (0, 0.5, 2, 5, 12))})
         return sum(
             integrate.quad(density, x, y, epsabs=0, epsrel=1e-12)[0] for x, y in pairwise(edges)
         )
