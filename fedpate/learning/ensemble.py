@@ -12,12 +12,12 @@ from itertools import groupby
 
 import numpy as np
 import torch
-from torch.nn import functional
 
+from fedpate.learning.gradients import gradients_of
 from fedpate.learning.images import moved
 from fedpate.learning.nets import Net, Params
 from fedpate.learning.schedule import Schedule, Training
-from fedpate.learning.stacked import Stack, logits, stack, unstack
+from fedpate.learning.stacked import Stack, stack, unstack
 
 # One convolution alone takes another kernel than several side by side, and rounds differently: a
 # lone model is trained twice, and a finished one stays in the stack without being changed.
@@ -60,16 +60,13 @@ def train_stack(
     batches = _Batches.of(ranked, device)
     parameters = [p.to(device) for p in stack(net, [member.weights for member in ranked])]
     steps = [member.schedule.steps for member in ranked]
+    gradients = gradients_of(net, parameters, members[0].schedule.width)
     optimizer = _AdamW(parameters, training, steps)
     for step in range(steps[0]):
         if stopped():
             break
         active = max(fewest, sum(step < n for n in steps))
-        leaves = [p[:active].requires_grad_() for p in parameters]
-        records, labels, weights = batches.take(step, active)
-        answers = logits(net, leaves, records).flatten(0, 1)
-        losses = functional.cross_entropy(answers, labels, reduction="none")
-        optimizer.step(step, torch.autograd.grad((losses * weights).sum(), leaves))
+        optimizer.step(step, gradients(*batches.take(step, active)))
     trained = unstack(net, parameters)
     return [trained[order.index(i)] for i in range(len(members))]
 

@@ -42,7 +42,7 @@ def stack(net: Net, models: Sequence[Params]) -> Stack:
 def unstack(net: Net, stacked: Stack) -> list[Params]:
     """What `stack` took, on the CPU."""
     columns: Params = {}
-    for name, values in zip(net.shapes(), _shaped(net, stacked), strict=True):
+    for name, values in zip(net.shapes(), shaped(net, stacked), strict=True):
         restored = values.detach().cpu()
         if values.ndim == 5:
             restored = restored.permute(0, 1, 4, 2, 3)
@@ -72,8 +72,8 @@ def logits(net: Net, stacked: Stack, records: torch.Tensor) -> torch.Tensor:
     Returns:
       (models, n, n_classes).
     """
-    shaped = _shaped(net, stacked)
-    pairs = list(zip(shaped[::2], shaped[1::2], strict=True))
+    values = shaped(net, stacked)
+    pairs = list(zip(values[::2], values[1::2], strict=True))
     hidden = _convolved(net, pairs, records) if net.blocks else records.flatten(2)
     for index, (weight, bias) in enumerate(pairs[len(net.blocks) :]):
         if index:
@@ -118,9 +118,9 @@ def _convolved(
     return rows_of_features
 
 
-def _shaped(net: Net, stacked: Stack) -> Stack:
-    """Without padding, in the shapes that the kernels take."""
-    shaped: Stack = []
+def shaped(net: Net, stacked: Stack) -> Stack:
+    """Views of the parameters without padding, in the shapes that the kernels take."""
+    views: Stack = []
     for shape, values in zip(net.shapes().values(), stacked, strict=True):
         if len(shape) == 4:
             outputs, inputs, rows, columns = shape
@@ -129,8 +129,8 @@ def _shaped(net: Net, stacked: Stack) -> Stack:
             shape = (shape[1], shape[0])
         size = math.prod(shape)
         own = values if size == values.shape[1] else values[:, :size]
-        shaped.append(own.reshape(-1, *shape))
-    return shaped
+        views.append(own.view(-1, *shape))
+    return views
 
 
 def _first_dense_after_convolution(net: Net) -> str | None:
