@@ -92,6 +92,27 @@ def test_bounds_on_derivatives_are_not_idle():
             assert (bound[:2, 0] <= 3 * np.abs(value[:2]) + 0.25).all()
 
 
+@given(coordinates)
+@settings(max_examples=150)
+def test_the_cumulants_are_as_lemma_2_says(where):
+    (a, b), h = where, 1e-2
+
+    def log_law(i, j):
+        return np.log(laws(np.array([a + i * h]), np.array([b + j * h]))[:, 0])
+
+    middle = log_law(0, 0)
+    for second in (
+        log_law(1, 0) - 2 * middle + log_law(-1, 0),
+        log_law(0, 1) - 2 * middle + log_law(0, -1),
+    ):
+        assert (second / h**2 >= -1 - 1e-3).all()
+        assert (second / h**2 <= 1e-3).all()
+    aaa = log_law(2, 0) - 2 * log_law(1, 0) + 2 * log_law(-1, 0) - log_law(-2, 0)
+    bend = [log_law(i, 1) - 2 * log_law(i, 0) + log_law(i, -1) for i in (1, -1)]
+    assert (np.abs(aaa) / 2 / h**3 <= 2 + 1e-2).all()
+    assert (np.abs(bend[0] - bend[1]) / 2 / h**3 <= 2 + 1e-2).all()
+
+
 @given(
     st.tuples(st.floats(-6, 8), st.floats(-6, 8)),
     st.floats(1e-3, 1),
