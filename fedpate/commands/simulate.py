@@ -22,7 +22,8 @@ summary.json and report.html.
 
 settings (all of them: fedpate simulate --cfg job)
   hospitals=10 teachers_per_hospital=5 queries=100 seed=0
-  data=digits|breast_cancer|mnist|fashion_mnist|heart_disease|csv
+  data=breast_cancer|digits|mnist|fashion_mnist|heart_disease|eicu|adult|pneumoniamnist|
+       csv|image_folder|...                          all of them: fedpate simulate data=?
       data.root=DIR data.download=true               mnist, fashion_mnist, heart_disease
       data.path=FILE data.label=COLUMN data.patient=COLUMN data.hospital=COLUMN          csv
   partition=iid|dirichlet|quantity|natural           who has which patients
