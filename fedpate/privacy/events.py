@@ -78,13 +78,7 @@ class NonPrivate:
 
 
 Piece = (
-    NoisyArgmax
-    | NoisyThreshold
-    | GaussianVotes
-    | LaplaceVotes
-    | BoundedRange
-    | PureDp
-    | NonPrivate
+    NoisyArgmax | NoisyThreshold | GaussianVotes | LaplaceVotes | BoundedRange | PureDp | NonPrivate
 )
 KINDS: dict[str, type[Any]] = {
     piece.kind: piece
