@@ -98,7 +98,7 @@ def test_a_worker_that_dies_is_an_engine_error(monkeypatch):
     before = multiprocessing.active_children()
     with worker_pool(1) as pool, pytest.raises(EngineError, match="a worker of engine=pool died"):
         ask(PoolGrid(pool, HERE, 1), "query.die")
-    assert multiprocessing.active_children() == before
+    assert set(multiprocessing.active_children()) <= set(before)
 
 
 def test_node_ids_are_random_and_partitions_are_not():
