@@ -82,10 +82,10 @@ def unknown_key(key: str, known: Collection[str], choices: Mapping[str, str]) ->
     inside = {word.partition(".")[2]: word for word in leaves if word.startswith(f"{group}.")}
     if not name or group not in known:
         # A setting whose group was left out counts as near: noise_scale, mechanism.noise_scale.
-        near = {word.rpartition(".")[2]: word for word in leaves} | {
-            w: w for w in (*known, *choices)
-        }
-        return ConfigError(f"{key} is not a setting{_meant(key, near)}")
+        whole = {word: word for word in (*known, *choices)}
+        near = {word.rpartition(".")[2]: word for word in leaves} | whole
+        meant = _meant(key, whole, cutoff=0.8) or _meant(key, near)
+        return ConfigError(f"{key} is not a setting{meant}")
     if group in choices:
         has = f"it has {', '.join(inside.values())}" if inside else "it has none"
         rule = f"{key} is not a setting of {group}={choices[group]} ({has})"
@@ -94,9 +94,9 @@ def unknown_key(key: str, known: Collection[str], choices: Mapping[str, str]) ->
     return ConfigError(rule + _meant(name, inside))
 
 
-def _meant(word: str, names: Mapping[str, str]) -> str:
+def _meant(word: str, names: Mapping[str, str], cutoff: float = 0.6) -> str:
     """The suggestion for `word` among short names, told by its full name."""
-    near = difflib.get_close_matches(word, sorted(names), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word, sorted(names), n=1, cutoff=cutoff)
     return f"; did you mean {names[near[0]]}?" if near else ""
 
 

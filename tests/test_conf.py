@@ -159,7 +159,6 @@ def test_an_overlay_that_does_not_fit_a_choice_is_named():
 
 
 KEYS = sorted(config_errors.keys(config.compose("config", [])))
-NAMES = {*KEYS, *(key.rpartition(".")[2] for key in KEYS)}
 LEAVES = [key for key in KEYS if not any(other.startswith(f"{key}.") for other in KEYS)]
 
 
@@ -169,7 +168,7 @@ def test_a_mistyped_setting_is_refused_and_the_right_one_suggested(data: st.Data
     key = data.draw(st.sampled_from([key for key in LEAVES if len(key.rpartition(".")[2]) > 4]))
     place = data.draw(st.integers(len(key) - 3, len(key) - 1))
     mistyped = key[:place] + key[place + 1 :]
-    assume(mistyped not in NAMES)  # `hospital` could also mean `privacy.budget.hospital`
+    assume(mistyped not in KEYS)
     message = refusal(f"{mistyped}=1")
     assert message.startswith(f"{mistyped} is not a setting")
     assert re.search(rf"did you mean {re.escape(key)}\?$", message)
