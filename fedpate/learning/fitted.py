@@ -15,7 +15,7 @@ from fedpate.learning import stacked
 from fedpate.learning.nets import Net, Params
 from fedpate.records import Features, Floats, Ints
 
-ANSWER_BYTES = 2**27  # of activations at a time, when a network is asked
+ANSWER_BYTES = 2**24  # of activations at a time, when networks are asked: what a cache holds
 
 
 @runtime_checkable
@@ -73,23 +73,34 @@ class TorchTeacher:
         return torch.softmax(self._logits(features).double(), dim=1).numpy()
 
     def _logits(self, features: Features) -> torch.Tensor:
-        """In batches of bounded memory: (n, ...) -> (n, n_classes)."""
+        """(n, ...) -> (n, n_classes)."""
         one = stacked.stack(self.net, [self.params])
-        step = max(1, ANSWER_BYTES // (4 * self.net.activations))
-        with torch.inference_mode():
-            return torch.cat(
-                [
-                    stacked.logits(self.net, one, as_records(self, features[at : at + step]))[0]
-                    for at in range(0, len(features), step)
-                ]
-                or [torch.empty(0, self.n_classes)]
-            )
+        return answers(self, one, features)[0]
 
 
-def as_records(teacher: TorchTeacher, features: Features) -> torch.Tensor:
-    """Preprocessed, in the network's shape, for all the models of a stack: (1, n, ...)."""
-    prepared = teacher.preprocessing.apply(features)
-    return torch.from_numpy(prepared).reshape(1, -1, *teacher.net.input_shape)
+def answers(
+    first: TorchTeacher, stack: stacked.Stack, features: Features, device: str = "cpu"
+) -> torch.Tensor:
+    """Logits of a stack for the same records, in chunks that bound the activations.
+
+    Args:
+      first: any of the stack's teachers: they share architecture and preprocessing.
+      stack: the teachers' parameters, on `device`.
+      features: (n, ...) as the data set has them.
+      device: a torch device.
+
+    Returns:
+      (models, n, n_classes), on the CPU.
+    """
+    net, models = first.net, len(stack[0])
+    step = max(1, ANSWER_BYTES // (4 * models * net.activations))
+    found = torch.empty(models, len(features), net.n_classes)
+    with torch.inference_mode():
+        for at in range(0, len(features), step):
+            prepared = first.preprocessing.apply(features[at : at + step])
+            records = torch.from_numpy(prepared).reshape(1, -1, *net.input_shape).to(device)
+            found[:, at : at + step] = stacked.logits(net, stack, records)
+    return found
 
 
 def one_hot(labels: Ints, n_classes: int) -> Floats:

@@ -96,6 +96,9 @@ def _convolved(
         images = functional.pad(images[:, :, None], (0, 0, 0, 0, 0, 1)).flatten(1, 2)
         first = functional.pad(first, (0, 1))
     images = images.contiguous(memory_format=torch.channels_last)
+    # A single channel looks like both memory formats; say which, or the slow one is chosen.
+    _, width, rows, columns = images.shape
+    images = images.as_strided(images.shape, (width * rows * columns, 1, width * columns, width))
     weights = [first, *(weight for weight, _ in pairs[1:])]
     for index, (block, weight) in enumerate(zip(net.blocks, weights, strict=False)):
         if index:

@@ -72,7 +72,7 @@ class TorchStudent:
 
     name: ClassVar[str] = "torch"
     members: int = 1  # networks that differ in their initial weights and batch order
-    channels: tuple[int, ...] = (16, 32)  # of each convolution, for images
+    channels: tuple[int, ...] = (16, 64)  # of each convolution, for images
     hidden: tuple[int, ...] = (64,)
     epochs: int = 30
     min_steps: int = 300
@@ -81,9 +81,9 @@ class TorchStudent:
     learning_rate: float = 0.003
     weight_decay: float = 0.01
     max_shift: float = 0.07  # share of its side by which a training image is moved at random
-    max_turn: float = 12.0  # degrees by which it is turned
-    max_zoom: float = 0.15  # logarithm of the largest factor by which each axis is scaled
-    max_shear: float = 0.0  # share of its distance from the middle by which a row slides
+    max_turn: float = 15.0  # degrees by which it is turned
+    max_zoom: float = 0.25  # logarithm of the largest factor by which each axis is scaled
+    max_shear: float = 0.25  # share of its distance from the middle by which a row slides
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))

@@ -80,10 +80,10 @@ class Mlp:
     library: ClassVar[str] = "torch"
     hidden: tuple[int, ...] = (64,)  # widths of the hidden layers; empty: logistic regression
     epochs: int = 30
-    min_steps: int = 100  # a shard of ten records still trains for so many batches
+    min_steps: int = 200  # a shard of ten records still trains for so many batches
     max_steps: int = 3000  # and a pooled data set for no more than so many
     batch_size: int = 32
-    learning_rate: float = 0.003
+    learning_rate: float = 0.01
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
@@ -106,18 +106,18 @@ class Cnn:
 
     name: ClassVar[str] = "cnn"
     library: ClassVar[str] = "torch"
-    channels: tuple[int, ...] = (16, 32)  # of each convolution; each halves the image
-    hidden: tuple[int, ...] = (64,)  # widths of the dense layers before the classes
-    epochs: int = 30
-    min_steps: int = 100
+    channels: tuple[int, ...] = (16, 64)  # of each convolution; each halves the image
+    hidden: tuple[int, ...] = ()  # widths of the dense layers before the classes
+    epochs: int = 100
+    min_steps: int = 300
     max_steps: int = 3000
     batch_size: int = 32
-    learning_rate: float = 0.003
-    weight_decay: float = 0.01
+    learning_rate: float = 0.006
+    weight_decay: float = 0.1
     max_shift: float = 0.07  # share of its side by which a training image is moved at random
-    max_turn: float = 12.0  # degrees by which it is turned
-    max_zoom: float = 0.15  # logarithm of the largest factor by which each axis is scaled
-    max_shear: float = 0.0  # share of its distance from the middle by which a row slides
+    max_turn: float = 15.0  # degrees by which it is turned
+    max_zoom: float = 0.25  # logarithm of the largest factor by which each axis is scaled
+    max_shear: float = 0.25  # share of its distance from the middle by which a row slides
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))

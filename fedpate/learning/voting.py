@@ -1,21 +1,22 @@
 """Counting votes in bounded memory: many queries, many teachers, one small table of counts.
 
-Networks of one architecture and one preprocessing answer as a stack. Queries are taken in chunks
-whose activations are bounded by `fitted.ANSWER_BYTES`, so a million queries to 250 teachers need no
-more memory than a thousand do, beside the counts.
+Networks of one architecture and one preprocessing answer as a stack, in chunks whose activations
+fit a cache (`fitted.ANSWER_BYTES`). Queries are taken `QUERIES_AT_ONCE`, so a million of them need
+no more memory than a few thousand do, beside the counts.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import numpy as np
-import torch
 
 from fedpate.learning import parallel, stacked
-from fedpate.learning.fitted import ANSWER_BYTES, FittedTeacher, TorchTeacher, as_records
+from fedpate.learning.fitted import FittedTeacher, TorchTeacher, answers
 from fedpate.records import Features, Ints
 
-QUERIES_AT_ONCE = 8192  # at most; fewer for large records
+QUERIES_AT_ONCE = 4096
 TEACHERS_AT_ONCE = 16  # in one stack, as in training
 
 
@@ -35,14 +36,24 @@ def count_votes(
     """
     counts = np.zeros((len(features), n_classes), np.int64)
     booths = _booths(teachers, device)
-    step = min([QUERIES_AT_ONCE, *(booth.queries_at_once for booth in booths)])
-    for start in range(0, len(features), step):
-        batch = features[start : start + step]
-        votes = parallel.run_all(lambda booth, _: booth.votes(batch), booths)  # noqa: B023 - used at once
-        for queries_by_teacher in votes:
-            for answers in queries_by_teacher:
-                counts[np.arange(start, start + len(batch)), answers] += 1
+    for start in range(0, len(features), QUERIES_AT_ONCE):
+        batch = features[start : start + QUERIES_AT_ONCE]
+        table, queries = counts[start : start + QUERIES_AT_ONCE], np.arange(len(batch))
+        for votes in parallel.run_all(partial(_votes, batch), booths):
+            for of_one_teacher in votes:
+                table[queries, of_one_teacher] += 1
     return counts
+
+
+def _votes(batch: Features, booth: "_Booth", _: parallel.Stopped) -> Ints:
+    return booth.votes(batch)
+
+
+class _Booth(Protocol):
+    """One or more teachers that vote together."""
+
+    def votes(self, features: Features) -> Ints:
+        """(teachers, n) classes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +61,9 @@ class _Single:
     """One teacher of any kind."""
 
     teacher: FittedTeacher
-    queries_at_once: int = QUERIES_AT_ONCE
 
     def votes(self, features: Features) -> Ints:
-        """(1, n) classes."""
+        """Its own."""
         return self.teacher.votes(features)[None]
 
 
@@ -65,23 +75,16 @@ class _Stacked:
     stack: stacked.Stack
     device: str
 
-    @property
-    def queries_at_once(self) -> int:
-        """As many as the bound on activations allows, at least one."""
-        models = len(self.stack[0])
-        return max(1, ANSWER_BYTES // (4 * models * self.first.net.activations))
-
     def votes(self, features: Features) -> Ints:
-        """(models, n) classes: arg max of the logits, the first of equal ones."""
-        with torch.inference_mode():
-            records = as_records(self.first, features).to(self.device)
-            return stacked.logits(self.first.net, self.stack, records).argmax(dim=2).cpu().numpy()
+        """Arg max of the logits, the first of equal ones."""
+        votes: Ints = answers(self.first, self.stack, features, self.device).argmax(dim=2).numpy()
+        return votes
 
 
-def _booths(teachers: Sequence[FittedTeacher], device: str) -> list[_Single | _Stacked]:
+def _booths(teachers: Sequence[FittedTeacher], device: str) -> list[_Booth]:
     """Teachers that can answer together, together."""
     alike: dict[tuple[object, ...], list[TorchTeacher]] = {}
-    booths: list[_Single | _Stacked] = []
+    booths: list[_Booth] = []
     for teacher in teachers:
         if isinstance(teacher, TorchTeacher):
             alike.setdefault((teacher.net, id(teacher.preprocessing)), []).append(teacher)

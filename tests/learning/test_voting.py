@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedpate.learning import stacked, voting
+from fedpate.learning import fitted, stacked, voting
 from fedpate.learning.fitted import ConstantTeacher, TorchTeacher
 from fedpate.learning.nets import cnn, initial_params, mlp
 from fedpate.learning.sklearn_teachers import fit_sklearn
@@ -66,7 +66,7 @@ def test_memory_is_bounded_by_the_chunk_not_by_the_queries(monkeypatch):
 
     stacked_logits = stacked.logits
     monkeypatch.setattr(stacked, "logits", watched)
-    monkeypatch.setattr(voting, "ANSWER_BYTES", 40_000)
+    monkeypatch.setattr(fitted, "ANSWER_BYTES", 40_000)
     voters = [network(NETS[0], seed) for seed in range(33)]
     count_votes(voters, np.zeros((500, 12), np.float32), 3)
     assert len(seen) > 3  # chunks x stacks
@@ -74,7 +74,7 @@ def test_memory_is_bounded_by_the_chunk_not_by_the_queries(monkeypatch):
 
 
 def test_a_teacher_asked_alone_is_bounded_too(monkeypatch):
-    monkeypatch.setattr("fedpate.learning.fitted.ANSWER_BYTES", 1000)
+    monkeypatch.setattr(fitted, "ANSWER_BYTES", 1000)
     one, asked = network(NETS[0], 1), table(200, n_features=12).features
     in_parts = one.probabilities(asked)
     monkeypatch.undo()
