@@ -3,12 +3,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fedpate.learning.store import TeacherStore
 
 from federated import small_run
 from fedpate.federation import site
 from fedpate.federation.hospital import training_id
 from fedpate.federation.refusals import Code, Refusal
+from fedpate.learning.store import TeacherStore
 from fedpate.learning.teachers import teacher_seed, train_teachers
 from fedpate.learning.voting import count_votes
 from fedpate.privacy.mechanisms import MECHANISMS
