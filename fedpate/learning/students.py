@@ -6,7 +6,7 @@ types. Importing this module is cheap: torch and scikit-learn are imported when 
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -71,15 +71,16 @@ class TorchStudent:
     """
 
     name: ClassVar[str] = "torch"
-    members: int = 1  # networks that differ in their initial weights and batch order
+    members: int = 5  # networks that differ in their initial weights and batch order
     channels: tuple[int, ...] = (16, 64)  # of each convolution, for images
-    hidden: tuple[int, ...] = (64,)
-    epochs: int = 30
-    min_steps: int = 300
+    hidden: tuple[int, ...] = (64,)  # widths of the dense layers before the classes
+    epochs: int = 80  # passes over the released images
+    table_epochs: int = 10  # passes over the released rows: their wrong labels are soon learned too
+    min_steps: int = 20
     max_steps: int = 3000
     batch_size: int = 32
-    learning_rate: float = 0.003
-    weight_decay: float = 0.01
+    learning_rate: float = 0.006
+    weight_decay: float = 0.1
     max_shift: float = 0.07  # share of its side by which a training image is moved at random
     max_turn: float = 15.0  # degrees by which it is turned
     max_zoom: float = 0.25  # logarithm of the largest factor by which each axis is scaled
@@ -89,6 +90,7 @@ class TorchStudent:
         object.__setattr__(self, "channels", tuple(self.channels))
         object.__setattr__(self, "hidden", tuple(self.hidden))
         _check.at_least(1, **{"student.members": self.members})
+        _check.at_least(1, **{"student.table_epochs": self.table_epochs})
         check_channels("student.channels", self.channels)
         check_widths("student.hidden", self.hidden)
         Training.of(self).check("student")
@@ -118,6 +120,9 @@ class TorchStudent:
         answered = answered_records(pool, release, n_classes)
         if is_constant(answered):
             return fitted_student.ConstantStudent(int(answered.labels[0]), n_classes)
+        training = Training.of(self)
+        if answered.features.ndim == 2:
+            training = replace(training, epochs=self.table_epochs)
         members: dict[int, TorchTeacher] = {}
 
         def finished(index: int, member: "TorchTeacher") -> None:
@@ -127,7 +132,7 @@ class TorchStudent:
 
         torch_teachers.fit_all(
             self.net,
-            Training.of(self),
+            training,
             [answered] * self.members,
             preprocessing,
             [rng.stream_seed(seed, "student", member) for member in range(self.members)],
