@@ -26,17 +26,22 @@ Params = dict[str, torch.Tensor]  # parameter name -> float32 values of one mode
 
 @dataclass(frozen=True)
 class Block:
-    """A convolution with padding kernel // 2, a maximum pool (1: none) and a ReLU."""
+    """A convolution, a maximum pool and a ReLU."""
 
     inputs: int  # channels
     outputs: int  # channels
-    kernel: int  # rows = columns, odd
+    kernel: int  # rows = columns
     stride: int
-    pool: int
+    padding: int
+    pool: int  # rows = columns
+
+    def convolved(self, side: int) -> int:
+        """Rows (or columns) between convolution and pool."""
+        return (side + 2 * self.padding - self.kernel) // self.stride + 1
 
     def side(self, side: int) -> int:
         """Rows (or columns) after the block."""
-        return ((side - 1) // self.stride + 1) // self.pool
+        return self.convolved(side) // self.pool
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,10 @@ class Net:
                         block.outputs,
                         block.kernel,
                         block.stride,
-                        padding=block.kernel // 2,
+                        block.padding,
                     )
                 )
-                layers += [nn.MaxPool2d(block.pool)] if block.pool > 1 else []
-                layers.append(nn.ReLU())
+                layers += [nn.MaxPool2d(block.pool), nn.ReLU()]
             layers.append(nn.Flatten())
             for inputs, outputs in itertools.pairwise(self.widths):
                 layers += [nn.Linear(inputs, outputs), nn.ReLU()]
@@ -99,7 +103,7 @@ class Net:
         _, rows, columns = self.image_shape if self.blocks else (1, 1, 1)
         total = math.prod(self.record_shape)
         for block in self.blocks:
-            total += block.outputs * -(-rows // block.stride) * -(-columns // block.stride)
+            total += block.outputs * block.convolved(rows) * block.convolved(columns)
             rows, columns = block.side(rows), block.side(columns)
             total += block.outputs * rows * columns
         return total + sum(self.widths)
@@ -139,7 +143,7 @@ def cnn(
     An image of `STEM_SIDE` pixels or more is first reduced to a quarter of its side, by a 5 x 5
     convolution with stride 2 and a 2 x 2 pool; every other block is a 3 x 3 convolution and a
     2 x 2 pool. On 240 MNIST images that is as accurate as to convolve the whole image, for a
-    third of the time. Blocks that would pool a single row or column are left out.
+    third of the time. Blocks that would leave nothing of a side are left out.
 
     Args:
       record_shape: (rows, columns) or (channels, rows, columns).
@@ -159,10 +163,10 @@ def cnn(
     blocks: list[Block] = []
     for outputs in channels:
         if not blocks and min(rows, columns) >= STEM_SIDE:
-            block = Block(depth, outputs, kernel=5, stride=2, pool=2)
+            block = Block(depth, outputs, kernel=5, stride=2, padding=0, pool=2)
         else:
-            block = Block(depth, outputs, kernel=3, stride=1, pool=2)
-        if min(rows, columns) < block.pool:
+            block = Block(depth, outputs, kernel=3, stride=1, padding=1, pool=2)
+        if min(block.side(rows), block.side(columns)) < 1:
             break
         blocks.append(block)
         depth, rows, columns = outputs, block.side(rows), block.side(columns)

@@ -108,11 +108,10 @@ def _convolved(
             weight.permute(0, 1, 4, 2, 3).flatten(0, 1),
             pairs[index][1].flatten(),
             block.stride,
-            padding=block.kernel // 2,
+            block.padding,
             groups=groups,
         )
-        if block.pool > 1:
-            images = functional.max_pool2d(images, block.pool)
+        images = functional.max_pool2d(images, block.pool)
         groups = models
     features = images.permute(0, 2, 3, 1)
     features = features.reshape(*features.shape[:3], models, -1).permute(3, 0, 1, 2, 4)

@@ -52,12 +52,12 @@ def test_parameters_and_activations_are_counted(net):
 
 def test_the_size_is_taken_from_the_data():
     large = cnn((28, 28), (16, 32), (64,), 10)
-    assert [(b.kernel, b.stride, b.pool) for b in large.blocks] == [(5, 2, 2), (3, 1, 2)]
+    assert [(b.kernel, b.stride, b.padding) for b in large.blocks] == [(5, 2, 0), (3, 1, 1)]
     assert large.widths == (32 * 3 * 3, 64, 10)
     small = cnn((3, 8, 8), (16, 32), (), 10)
-    assert [(b.inputs, b.kernel, b.stride, b.pool) for b in small.blocks] == [
-        (3, 3, 1, 2),
-        (16, 3, 1, 2),
+    assert [(b.inputs, b.kernel, b.stride, b.padding) for b in small.blocks] == [
+        (3, 3, 1, 1),
+        (16, 3, 1, 1),
     ]
     assert small.widths == (32 * 2 * 2, 10)
     assert cnn((4, 2), (8, 8, 8), (), 2).widths == (8 * 2 * 1, 2)  # one block, then no room
