@@ -27,6 +27,10 @@ FIELD = re.compile(r"^ *(\w+):(?! *$)[^#]*(?:# (.*))?$")  # of a class or a YAML
 
 # What a Python user may rely on: module -> names, in the order of the page.
 API = {
+    "fedpate.simulation": ("simulate",),
+    "fedpate.result": ("Result", "load"),
+    "fedpate.mechanisms": ("release",),
+    "fedpate.accountant": ("Price", "price", "calibrate", "account", "plan", "audit"),
     "fedpate.privacy.accounting": (
         *("Guarantee", "guarantee", "bounds", "calibrate", "affordable", "as_dp_event"),
     ),

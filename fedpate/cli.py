@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from fedpate import __version__
+from fedpate._environment import keep_private
 from fedpate.errors import FedPateError
 
 VERBS = {
@@ -26,17 +27,6 @@ VERBS = {
     "provision": "start-up kits for a real federation: certificates, keys, policies",
     "coordinator": "run a real federation's coordinator from its kit",
     "hospital": "run a hospital of a real federation from its kit",
-}
-
-# Before Flower, Ray or Hydra are imported: nothing is reported to anybody, nothing is installed at
-# run time, and failures come to us as exceptions, to be told in one line.
-ENVIRONMENT = {
-    "FLWR_TELEMETRY_ENABLED": "0",
-    "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "HYDRA_FULL_ERROR": "1",
 }
 
 HELP = f"""\
@@ -76,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_verb(verb: str, args: Sequence[str]) -> int:
     """Run a known verb and turn what stops it into an exit code."""
-    for key, value in ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
+    keep_private()
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # failures come to us, to be told in one line
     module = importlib.import_module(f"fedpate.commands.{verb}")
     if "-h" in args or "--help" in args:
         say(module.HELP)

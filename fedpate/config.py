@@ -59,9 +59,18 @@ def compose(name: str, overrides: Sequence[str]) -> DictConfig:
     Raises:
       ConfigError: an unknown key or option, a wrong type, an override that cannot be read.
     """
+    return _composed(name, overrides, with_hydra=False)
+
+
+def compose_with_hydra(name: str, overrides: Sequence[str]) -> DictConfig:
+    """As `compose`, with Hydra's own settings under `hydra`: the options chosen are among them."""
+    return _composed(name, overrides, with_hydra=True)
+
+
+def _composed(name: str, overrides: Sequence[str], *, with_hydra: bool) -> DictConfig:
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            return hydra.compose(name, list(overrides))
+            return hydra.compose(name, list(overrides), return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, name, overrides) from error
 

@@ -9,6 +9,7 @@ import pytest
 
 from cli_runs import fedpate
 from fedpate import cli
+from fedpate._environment import ENVIRONMENT
 from fedpate.errors import BudgetExceeded, EngineError
 from fedpate.privacy.ledger import PrivacyLedger
 from fedpate.privacy.mechanisms import GaussianMax
@@ -104,16 +105,17 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 
 
 def test_nobody_is_told_and_nothing_installed_by_default(monkeypatch):
-    for key in cli.ENVIRONMENT:
+    for key in ENVIRONMENT:
         monkeypatch.delenv(key, raising=False)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
     fedpate("report", "--help")
     code = (
-        "import os; from fedpate import cli; cli.main(['report', '--help']);"
-        "print([os.environ[key] for key in cli.ENVIRONMENT])"
+        "import os; from fedpate import cli; from fedpate._environment import ENVIRONMENT;"
+        "cli.main(['report', '--help']);"
+        "print([os.environ[key] for key in ENVIRONMENT])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    values = dict(zip(cli.ENVIRONMENT, eval(done.stdout.splitlines()[-1]), strict=True))
+    values = dict(zip(ENVIRONMENT, eval(done.stdout.splitlines()[-1]), strict=True))
     assert values["FLWR_TELEMETRY_ENABLED"] == "0"
     assert values["RAY_USAGE_STATS_ENABLED"] == "1"  # the user's own word counts
 

@@ -30,8 +30,6 @@ examples
   fedpate plan privacy.target_epsilon=1 label_accuracy=0.9 teacher_accuracy=0.85
   fedpate plan hospitals=10 teachers_per_hospital=1 labels=100"""
 
-DEFAULT_TEACHERS = 5
-
 
 @dataclass(frozen=True)
 class Wanted:
@@ -68,7 +66,7 @@ class PlanSettings:
           ConfigError, DataError: a setting or the pilot is refused.
         """
         from fedpate.commands._votes import read_votes
-        from fedpate.privacy.plan import Question
+        from fedpate.privacy.plan import DEFAULT_TEACHERS, Question
         from fedpate.privacy.vote_model import Pilot, VoteModel, VoteSource
 
         votes: VoteSource = (

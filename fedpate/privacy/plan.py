@@ -19,6 +19,7 @@ from fedpate.privacy.mechanism import Mechanism
 from fedpate.privacy.plan_search import MECHANISM_NAMES, Bench, Choice, Way, ways
 from fedpate.privacy.vote_model import VoteModel, VoteSource
 
+DEFAULT_TEACHERS = 5  # per hospital, where neither they nor the patients are stated
 _DEFAULT_LABELS = 100
 CONCESSION = 0.1  # part of the noise-free vote's accuracy given up, unless a wish is stated
 TOLERANCE = 0.002  # below what the sample of histograms can tell

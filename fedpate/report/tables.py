@@ -41,12 +41,8 @@ def _statement_row(row: Mapping[str, Any], units: list[str]) -> list[str]:
 
 def run_summary(summary: Mapping[str, Any]) -> RenderableType:
     """What a run came to: accuracy against the baselines, and the price per privacy unit."""
-    federation, mechanism = summary["federation"], summary["mechanism"]
-    title = (
-        f"{summary['data']['name']}: {federation['hospitals']} hospitals x "
-        f"{federation['teachers_per_hospital']} teachers, {words.mechanism(mechanism)}"
-    )
-    parts: list[RenderableType] = [Text(title, style="bold"), _accuracy(summary), _price(summary)]
+    title = Text(words.title(summary), style="bold")
+    parts: list[RenderableType] = [title, _accuracy(summary), _price(summary)]
     warning = words.warning(summary)
     if warning:
         parts.append(Text(warning, style="bold red"))

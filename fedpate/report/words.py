@@ -31,6 +31,15 @@ def mechanism(settings: Mapping[str, Any]) -> str:
     return f"{settings['name']} at noise scale {text.scale(settings['noise_scale'])}"
 
 
+def title(summary: Summary) -> str:
+    """`digits: 10 hospitals x 5 teachers, gnmax at noise scale 10`."""
+    federation = summary["federation"]
+    return (
+        f"{summary['data']['name']}: {federation['hospitals']} hospitals x "
+        f"{federation['teachers_per_hospital']} teachers, {mechanism(summary['mechanism'])}"
+    )
+
+
 def accuracies(summary: Summary) -> list[Accuracy]:
     """The run's results, then the baselines that apply to it."""
     labels, student, baselines = summary["labels"], summary["student"], summary["baselines"]
