@@ -13,6 +13,7 @@ import numpy as np
 from flwr.serverapp import Grid
 
 from fedpate.federation import evaluation, pricing, site
+from fedpate.federation.details import detail
 from fedpate.federation.members import Members
 from fedpate.federation.progress import Progress
 from fedpate.federation.purchase import Purchase
@@ -68,6 +69,7 @@ def run(run: Run, grid: Grid, out: Path, folder: Path, progress: Progress) -> di
         release = Release(answers.query_ids, labels)
         with clock("student_s"):
             student = evaluation.train_student(run, side, release, progress)
+        baselines = evaluation.baselines(run, side, members.voters, progress)
         outcome = Outcome(
             mechanism=mechanism,
             members=members,
@@ -76,10 +78,12 @@ def run(run: Run, grid: Grid, out: Path, folder: Path, progress: Progress) -> di
             votes=votes,
             from_cache=len(queries) - len(fresh),
             student=evaluation.score(student, side.test),
-            baselines=evaluation.baselines(run, side, members.voters, progress),
+            baselines=baselines.scores,
+            alone=baselines.alone,
         )
         summary = summarize(run, side, outcome, clock)
-        directory.publish(release, student.save if student else None, votes, summary)
+        details = detail(run, side, outcome, ledger)
+        directory.publish(release, student.save if student else None, votes, summary, details)
     return summary
 
 

@@ -8,7 +8,8 @@ without noise. Their models go through the teacher store, so a sweep trains them
 
 import logging
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,6 +40,14 @@ BASELINES = (
 )
 
 
+@dataclass(frozen=True)
+class Baselines:
+    """What a run could be compared with."""
+
+    scores: Mapping[str, float | None]  # every name of BASELINES -> accuracy
+    alone: Mapping[str, float]  # hospital -> accuracy of a model of its own records
+
+
 def train_student(
     run: Run, side: Side, release: Release, progress: Progress
 ) -> FittedStudent | None:
@@ -66,16 +75,11 @@ def train_student(
     return student
 
 
-def score(student: FittedStudent | None, test: LabelledData) -> dict[str, float | None]:
-    """Accuracy, balanced accuracy, AUC of two classes; all None without a student."""
+def score(student: FittedStudent | None, test: LabelledData) -> Scores | None:
+    """How good the student is; None without one, or without test records."""
     if student is None or not len(test):
-        return {"accuracy": None, "balanced_accuracy": None, "auc": None}
-    scores = Scores.of(student.predict(test.features), test.labels)
-    return {
-        "accuracy": scores.accuracy,
-        "balanced_accuracy": scores.balanced_accuracy,
-        "auc": scores.auc,
-    }
+        return None
+    return Scores.of(student.predict(test.features), test.labels)
 
 
 def majority_vote(votes: Votes, seed: int) -> Release:
@@ -83,14 +87,12 @@ def majority_vote(votes: Votes, seed: int) -> Release:
     return plain_argmax(votes, SeededEntropy(seed, "ties of the vote without noise"))
 
 
-def baselines(
-    run: Run, side: Side, voters: Collection[str], progress: Progress
-) -> dict[str, float | None]:
-    """Every baseline by its name; all None in a deployment or with `baselines=false`."""
+def baselines(run: Run, side: Side, voters: Collection[str], progress: Progress) -> Baselines:
+    """Train and score them; there are none in a deployment or with `baselines=false`."""
     found: dict[str, float | None] = dict.fromkeys(BASELINES)
     truth, simulation = side.truth, side.settings.simulation
     if truth is None or simulation is None or not run.baselines or not len(side.test):
-        return found
+        return Baselines(found, {})
     names = [site.simulated_name(hospital) for hospital in range(side.n_hospitals)]
     whole = [_all_records(truth, hospital) for hospital in range(side.n_hospitals)]
 
@@ -117,7 +119,7 @@ def baselines(
     found["pooled"] = accuracy(pooled[0].votes(test.features), test.labels)
     if voters:
         found["vote_without_noise"] = _vote_accuracy(run, side, voters)
-    return found
+    return Baselines(found, dict(zip(names, by_hospital, strict=True)))
 
 
 def one_class_teachers(truth: Federated | None, n_hospitals: int) -> int | None:

@@ -1,4 +1,4 @@
-"""How far a run is: stages with a total, told to whoever displays them.
+"""How far a run is, and what it has spent: told to whoever displays it.
 
 A ServerApp's `main` has a fixed signature, so the display is set for the calling thread with
 `showing` and found with `current`. A coordinator in another process writes its events to a file in
@@ -31,6 +31,9 @@ class Progress(Protocol):
     def done(self, name: str) -> None:
         """The stage ends, complete or not."""
 
+    def spent(self, unit: str, epsilon: float, budget: float | None) -> None:
+        """What the ledger holds for a privacy unit by now: guaranteed, at the run's delta."""
+
 
 @contextmanager
 def staged(progress: Progress, name: str, total: int) -> Iterator[None]:
@@ -62,6 +65,13 @@ class LogProgress:
         start, count, total = self._stages.pop(name)
         log.info("%s: %d of %d in %.1f s", name, count, total, time.monotonic() - start)
 
+    def spent(self, unit: str, epsilon: float, budget: float | None) -> None:
+        """Say it once something was spent; the summary has all digits."""
+        if epsilon == 0:
+            return
+        limit = "no budget" if budget is None else f"budget {budget:g}"
+        log.info("guaranteed epsilon per %s in the ledger: %.3f, %s", unit, epsilon, limit)
+
 
 class FileProgress:
     """Appends every event to a file, one JSON line each."""
@@ -81,7 +91,11 @@ class FileProgress:
         """Write it down."""
         self._write(["done", name])
 
-    def _write(self, event: list[str | int]) -> None:
+    def spent(self, unit: str, epsilon: float, budget: float | None) -> None:
+        """Write it down."""
+        self._write(["spent", unit, epsilon, budget])
+
+    def _write(self, event: list[str | int | float | None]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
 

@@ -9,7 +9,14 @@ from fedpate.federation import evaluation, pricing, wire
 from fedpate.federation.hospital import training_id
 from fedpate.federation.members import Members, batches
 from fedpate.federation.progress import Progress, staged
-from fedpate.federation.releasing import Predict, Public, Till, coordinator_entropy, release
+from fedpate.federation.releasing import (
+    Predict,
+    Public,
+    Till,
+    coordinator_entropy,
+    release,
+    tell_spent,
+)
 from fedpate.federation.settings import Run, TrainSettings
 from fedpate.federation.side import Side
 from fedpate.federation.timing import Clock
@@ -39,6 +46,7 @@ class Purchase:
         Raises:
           BudgetExceeded: none may be asked.
         """
+        tell_spent(self.run, self.ledger, self.progress)
         if not len(fresh):
             return fresh
         till, book = self._till(self.run.teachers_per_hospital), self.ledger.book()
@@ -95,6 +103,7 @@ class Purchase:
             self.mechanism.name,
             self.side.n_classes,
             largest_k,
+            self.progress,
         )
 
     def _train(self) -> TrainSettings:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedpate.federation import pricing
+from fedpate.federation.progress import Progress
 from fedpate.federation.settings import Run
 from fedpate.privacy.book import Receipt
 from fedpate.privacy.events import Event
@@ -31,6 +32,12 @@ def coordinator_entropy(run: Run, purpose: str = "release") -> Entropy:
     return SeededEntropy(run.noise_seed, purpose)
 
 
+def tell_spent(run: Run, ledger: PrivacyLedger, progress: Progress) -> None:
+    """Tell the display what both units have spent by now."""
+    for unit, budget in pricing.budgets(run).items():
+        progress.spent(unit, ledger.epsilon(unit, run.privacy.delta), budget)
+
+
 @dataclass(frozen=True)
 class Till:
     """Where both privacy units pay, and where a label becomes public."""
@@ -41,6 +48,7 @@ class Till:
     mechanism_name: str
     n_classes: int
     largest_k: int  # most teachers of one hospital that took part
+    progress: Progress
 
     def pay(self, what: str, price: pricing.Price, queries: QueryBatch) -> Receipt:
         """A receipt for exactly these queries: an interrupted run's, or a new one.
@@ -48,7 +56,9 @@ class Till:
         Raises:
           BudgetExceeded: the ledger is unchanged.
         """
-        return self.paid(price, queries) or self.ledger.charge(
+        if receipt := self.paid(price, queries):
+            return receipt
+        receipt = self.ledger.charge(
             purpose=f"{len(queries)} {what} of {self.data_name} by {self.mechanism_name}",
             query_hash=queries.hash(),
             n_queries=len(queries),
@@ -56,6 +66,8 @@ class Till:
             delta=self.run.privacy.delta,
             budgets=pricing.budgets(self.run),
         )
+        tell_spent(self.run, self.ledger, self.progress)
+        return receipt
 
     def paid(self, price: pricing.Price, queries: QueryBatch) -> Receipt | None:
         """What an interrupted run paid for exactly this; with trust=local it has been used up."""

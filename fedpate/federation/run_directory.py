@@ -21,7 +21,7 @@ from fedpate.errors import ConfigError, LedgerError
 from fedpate.privacy.ledger import PrivacyLedger
 from fedpate.records import NO_ANSWER, Release, Votes
 
-SUMMARY = "summary.json"
+SUMMARY, DETAILS = "summary.json", "details.json"
 LEDGER = "ledger.sqlite"
 DRAFT = ".draft-"
 
@@ -87,6 +87,7 @@ class RunDirectory:
         save_student: Callable[[Path], None] | None,
         votes: Votes | None,
         summary: dict[str, Any],
+        details: dict[str, Any],
     ) -> None:
         """Write everything, then move it into place.
 
@@ -95,6 +96,7 @@ class RunDirectory:
           save_student: writes `student.pt`; None when no query was answered.
           votes: the tally (simulation only).
           summary: becomes `summary.json`.
+          details: become `details.json`.
         """
         draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=self.path))
         try:
@@ -105,7 +107,9 @@ class RunDirectory:
                 np.savez_compressed(
                     draft / "votes.npz", counts=votes.counts, query_ids=votes.query_ids
                 )
-            (draft / SUMMARY).write_text(_json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+            for name, content in ((DETAILS, details), (SUMMARY, summary)):
+                text = _json.dumps(content, indent=1) + "\n"
+                (draft / name).write_text(text, encoding="utf-8")
             (self.path / SUMMARY).unlink(missing_ok=True)  # of an earlier run into this folder
             files = sorted(draft.iterdir(), key=lambda file: file.name == SUMMARY)
             for file in files:

@@ -16,7 +16,7 @@ from fedpate.federation.releasing import coordinator_entropy
 from fedpate.federation.settings import Run
 from fedpate.federation.side import Side
 from fedpate.federation.timing import Clock
-from fedpate.learning.metrics import accuracy
+from fedpate.learning.metrics import Scores, accuracy
 from fedpate.privacy import account
 from fedpate.privacy.accounting import guarantee
 from fedpate.privacy.events import Event
@@ -36,8 +36,9 @@ class Outcome:
     release: Release
     votes: Votes | None  # None where every label came from the ledger's cache
     from_cache: int
-    student: Mapping[str, float | None]
+    student: Scores | None
     baselines: Mapping[str, float | None]
+    alone: Mapping[str, float]  # hospital -> accuracy of a model of its own records
 
 
 def summarize(run: Run, side: Side, outcome: Outcome, clock: Clock) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def summarize(run: Run, side: Side, outcome: Outcome, clock: Clock) -> dict[str,
         "mechanism": _mechanism(run, outcome.mechanism),
         "labels": _labels(run, side, outcome),
         "privacy": _privacy(run, side, outcome),
-        "student": {"name": run.student.name, **outcome.student},
+        "student": {"name": run.student.name, **_student(outcome.student)},
         "baselines": dict(outcome.baselines),
         "timings": clock.timings(),
         "bytes": {
@@ -109,6 +110,11 @@ def _labels(run: Run, side: Side, outcome: Outcome) -> dict[str, Any]:
         "requested": run.queries,
         "accuracy_without_noise": without_noise,
     }
+
+
+def _student(scores: Scores | None) -> dict[str, float | None]:
+    keys = ("accuracy", "balanced_accuracy", "auc")
+    return {key: None if scores is None else getattr(scores, key) for key in keys}
 
 
 def _privacy(run: Run, side: Side, outcome: Outcome) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from sklearn.metrics import roc_auc_score
 from fedpate.records import Floats, Ints
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scores:
-    """One model on one test set; each number is in [0, 1]."""
+    """One model on one test set."""
 
-    accuracy: float
+    accuracy: float  # this and the next two in [0, 1]
     balanced_accuracy: float  # mean over the classes present of each one's recall
     auc: float | None  # two classes only, and both must be present
+    confusion: Ints  # (n_classes, n_classes) records, by true class and answer
 
     @classmethod
     def of(cls, probabilities: Floats, labels: Ints) -> "Scores":
@@ -24,6 +25,7 @@ class Scores:
             accuracy(answers, labels),
             balanced_accuracy(answers, labels),
             auc(probabilities, labels),
+            confusion(answers, labels, probabilities.shape[1]),
         )
 
 
@@ -38,6 +40,12 @@ def balanced_accuracy(answers: Ints, labels: Ints) -> float:
         return float("nan")
     recalls = [(answers[labels == label] == label).mean() for label in np.unique(labels)]
     return float(np.mean(recalls))
+
+
+def confusion(answers: Ints, labels: Ints, n_classes: int) -> Ints:
+    """(n_classes, n_classes) how often each true class (row) got each answer (column)."""
+    pairs = np.bincount(labels * n_classes + answers, minlength=n_classes * n_classes)
+    return pairs.reshape(n_classes, n_classes)
 
 
 def auc(probabilities: Floats, labels: Ints) -> float | None:

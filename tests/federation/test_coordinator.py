@@ -59,6 +59,7 @@ def test_a_run_leaves_the_run_directory_of_the_contract(run, tmp_path):
     out = tmp_path / "run"
     summary = simulated(replace(run, baselines=True), out)
     assert sorted(path.name for path in out.iterdir()) == [
+        "details.json",
         "labels.csv",
         "ledger.sqlite",
         "student.pt",

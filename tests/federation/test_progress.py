@@ -28,11 +28,20 @@ class Recorder:
     def done(self, name):
         self.events.append(("done", name))
 
+    def spent(self, unit, epsilon, budget):
+        self.events.append(("spent", unit, epsilon, budget))
+
 
 events = st.lists(
     st.tuples(st.just("stage"), st.sampled_from(STAGES), st.integers(0, 100))
     | st.tuples(st.just("advance"), st.sampled_from(STAGES), st.integers(0, 100))
     | st.tuples(st.just("done"), st.sampled_from(STAGES))
+    | st.tuples(
+        st.just("spent"),
+        st.sampled_from(["patient", "hospital"]),
+        st.floats(0, allow_nan=False, allow_infinity=True),
+        st.none() | st.floats(0, 100),
+    )
 )
 
 
@@ -72,6 +81,18 @@ def test_the_log_has_one_line_per_stage(caplog):
     assert not caplog.messages
     display.done("teachers")
     assert [message[:18] for message in caplog.messages] == ["teachers: 21 of 50"]
+
+
+def test_the_log_tells_what_was_spent_once_something_was(caplog):
+    caplog.set_level(logging.INFO)
+    LogProgress().spent("patient", 0.0, 8.0)
+    assert not caplog.messages
+    LogProgress().spent("patient", 5.476, 8.0)
+    LogProgress().spent("hospital", 54.377, None)
+    assert caplog.messages == [
+        "guaranteed epsilon per patient in the ledger: 5.476, budget 8",
+        "guaranteed epsilon per hospital in the ledger: 54.377, no budget",
+    ]
 
 
 def test_a_stage_ends_when_it_fails():

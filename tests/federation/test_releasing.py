@@ -7,6 +7,7 @@ import pytest
 
 from federated import small_run
 from fedpate.errors import BudgetExceeded
+from fedpate.federation.progress import LogProgress
 from fedpate.federation.releasing import Till, coordinator_entropy, release
 from fedpate.federation.settings import Budget, Privacy
 from fedpate.privacy.accounting import guarantee
@@ -23,11 +24,24 @@ SURE = ConfidentMax(0.01, 8.0, 0.01)  # passes ten of ten, not five of ten
 TIMID = InteractiveMax(0.01, 1.0, 0.01, 0.8)  # passes what the student does not know
 
 
+class Spending(LogProgress):
+    """Remembers what it was told about the ledger."""
+
+    def __init__(self):
+        super().__init__()
+        self.told = []
+
+    def spent(self, unit, epsilon, budget):
+        self.told.append((unit, epsilon, budget))
+
+
 @pytest.fixture
 def till(tmp_path):
     run = small_run(tmp_path / "store", rounds=3)
     with PrivacyLedger.open(tmp_path / "ledger.sqlite", "test") as ledger:
-        yield Till(run, ledger, "numbers", "a mechanism", n_classes=2, largest_k=2)
+        yield Till(
+            run, ledger, "numbers", "a mechanism", n_classes=2, largest_k=2, progress=Spending()
+        )
 
 
 def nobody(_):
@@ -49,6 +63,9 @@ def test_one_step_pays_once_and_publishes_every_query(till):
     assert public == dict.fromkeys(KEYS, 0)
     assert paid(till) == [("10 labels", "released")]
     assert till.ledger.cached(KEYS) == public
+    assert till.progress.told == [
+        (unit, till.ledger.epsilon(unit, 1e-5), None) for unit in ("patient", "hospital")
+    ]
 
 
 def test_two_steps_pay_for_every_gate_and_for_the_answers_that_passed(till):

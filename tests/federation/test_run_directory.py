@@ -25,6 +25,7 @@ def publish(directory, **changes):
         "save_student": lambda path: path.write_text("student"),
         "votes": VOTES,
         "summary": {"schema": 1, "epsilon": float("inf")},
+        "details": {"schema": 1, "releasable": False},
     }
     directory.publish(**{**arguments, **changes})
 
@@ -37,6 +38,7 @@ def test_everything_is_published(tmp_path):
     with RunDirectory(tmp_path / "run", None, "test") as directory:
         publish(directory)
     assert names(tmp_path / "run") == [
+        "details.json",
         "labels.csv",
         "ledger.sqlite",
         "student.pt",
@@ -45,6 +47,7 @@ def test_everything_is_published(tmp_path):
     ]
     assert (tmp_path / "run" / "labels.csv").read_text() == "query_id,label\n5,1\n3,\n9,0\n"
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["epsilon"] == float("inf")
+    assert json.loads((tmp_path / "run" / "details.json").read_text())["releasable"] is False
     with np.load(tmp_path / "run" / "votes.npz") as votes:
         np.testing.assert_array_equal(votes["counts"], VOTES.counts)
         np.testing.assert_array_equal(votes["query_ids"], VOTES.query_ids)
@@ -53,7 +56,12 @@ def test_everything_is_published(tmp_path):
 def test_what_there_is_not_is_not_written(tmp_path):
     with RunDirectory(tmp_path / "run", None, "test") as directory:
         publish(directory, save_student=None, votes=None)
-    assert names(tmp_path / "run") == ["labels.csv", "ledger.sqlite", "summary.json"]
+    assert names(tmp_path / "run") == [
+        "details.json",
+        "labels.csv",
+        "ledger.sqlite",
+        "summary.json",
+    ]
 
 
 def test_a_failure_while_writing_publishes_nothing(tmp_path):
