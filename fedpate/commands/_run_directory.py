@@ -1,13 +1,75 @@
-"""The run directory on the way out: what Hydra began for a run that did not finish goes again."""
+"""The run directory on the way in and out.
+
+In: a directory named after the time belongs to one run, also when two begin in the same second.
+Out: what Hydra began for a run that did not finish goes again.
+"""
 
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 # What a run pays for, or finishes with. (`federation.run_directory` removes a ledger that it made
 # and that holds no charge.)
 KEPT = ("summary.json", "labels.csv", "ledger.sqlite")
 HYDRA, LOG, SWEEP = ".hydra", "fedpate.log", "multirun.yaml"
+ATTEMPTS = 100
+
+
+class OwnDirectory(Callback):
+    """Hydra's callback: makes a dated `hydra.run.dir` or `hydra.sweep.dir` this process's own.
+
+    A directory that the user names is taken as it is: its ledger goes on.
+    """
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Before the run directory is made."""
+        _own(config, "run")
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Before the sweep's directory is made."""
+        _own(config, "sweep")
+
+
+def _own(config: DictConfig, part: str) -> None:
+    if "${now:" not in str(OmegaConf.to_container(config.hydra[part])):
+        return
+    # Where it cannot be made, Hydra fails at the same place and the user is told why.
+    with suppress(OSError):
+        folder = claim(Path(config.hydra[part].dir))
+        quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+        with read_write(config.hydra), open_dict(config.hydra):
+            config.hydra[part].dir = str(folder)
+            # The points of a sweep are composed anew, from these.
+            config.hydra.overrides.hydra.append(f"hydra.{part}.dir='{quoted}'")
+
+
+def claim(wanted: Path) -> Path:
+    """Make a directory that no other process has: `wanted`, or `wanted_1`, `wanted_2`, ...
+
+    Raises:
+      OSError: it cannot be made.
+    """
+    number = attempts = 0
+    while True:
+        folder = wanted.with_name(f"{wanted.name}_{number}") if number else wanted
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
+            number += 1
+        except FileNotFoundError:  # another process removed the emptied parent just now
+            attempts += 1
+            if attempts > ATTEMPTS:
+                raise
+        else:
+            return folder
 
 
 def discard_unfinished(folder: Path, since: float) -> bool:
@@ -35,8 +97,9 @@ def _remove_empty(folder: Path) -> bool:
         return not folder.exists()
     folder.rmdir()
     date = folder.parent
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", date.name) and not any(date.iterdir()):
-        date.rmdir()
-        if date.parent.name in ("outputs", "multirun") and not any(date.parent.iterdir()):
-            date.parent.rmdir()
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", date.name):
+        with suppress(OSError):  # not empty, or gone: another run is there, or was
+            date.rmdir()
+            if date.parent.name in ("outputs", "multirun"):
+                date.parent.rmdir()
     return True
