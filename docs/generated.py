@@ -1,6 +1,6 @@
 """The parts of the reference that are read off the code: help texts, settings, signatures.
 
-python docs/generated.py cli|configuration|codes|api      prints one of them as Markdown
+python docs/generated.py cli|configuration|codes|api|hospital_story     prints one as Markdown
 """
 
 import ast
@@ -12,8 +12,10 @@ import sys
 import textwrap
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import notebook
 from omegaconf import DictConfig, OmegaConf
 
 from fedpate import cli as command_line
@@ -91,6 +93,11 @@ def api() -> str:
             item = getattr(importlib.import_module(module), name)
             parts.append(f"### {name}\n\n" + _fenced("python", "\n\n".join(_described(name, item))))
     return "\n\n".join(parts)
+
+
+def hospital_story() -> str:
+    """The notebook, run."""
+    return notebook.to_markdown(Path(__file__).parent / "tutorials" / "hospital_story.py")
 
 
 def _option(group: str, name: str) -> str:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,7 +18,8 @@ class Picture(Figure):
     """A figure that a notebook shows by itself, without pyplot."""
 
     def _repr_svg_(self) -> str:
-        return plots.standalone(self)
+        with mpl.rc_context({"svg.fonttype": "none"}):  # text stays text
+            return plots.standalone(self)
 
 
 def run(summary: Mapping[str, Any]) -> Figure:

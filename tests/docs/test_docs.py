@@ -43,6 +43,10 @@ def test_the_build_has_every_page_and_what_is_generated_and_no_warning(site):
     assert "usage: fedpate account VOTES" in (site / "reference" / "cli.html").read_text()
     assert "UNTRAINED" in (site / "reference" / "wire.html").read_text()
     assert "PrivacyLedger" in (site / "reference" / "api.html").read_text()
+    story = (site / "tutorials" / "hospital-story.html").read_text()
+    assert "labels were released; the first ten:" in story  # it ran to its end
+    assert "<svg" in story
+    assert "guaranteed epsilon</th>" in story
     for page in site.rglob("*.html"):
         text = page.read_text()
         assert "generated:" not in text
