@@ -5,8 +5,10 @@ prediction for one query; a hospital sends the sum over its own k teachers.
 """
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +23,21 @@ Rows = npt.NDArray[np.integer] | npt.NDArray[np.bool_] | slice
 NO_ANSWER = -1  # the label of a query that the mechanism did not answer
 
 
+ROWS_AT_ONCE = 4096  # of a large pool that are copied to be hashed
+
+
 def content_hash(*arrays: npt.NDArray[np.generic]) -> str:
     """SHA-256 over dtype, shape and bytes of each array, as hexadecimal."""
     digest = hashlib.sha256()
     for array in arrays:
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(_header(array.dtype, array.shape))
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def _header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """What is hashed before an array's bytes."""
+    return f"{dtype.str}{shape}".encode()
 
 
 def _require_unique_ids(query_ids: Ints) -> None:
@@ -53,33 +63,73 @@ class LabelledData:
 
 @dataclass(frozen=True, eq=False)
 class QueryBatch:
-    """Unlabeled records that the coordinator asks about."""
+    """Unlabeled records that the coordinator asks about.
+
+    `take` copies no record: a choice from a pool of a million images costs its ids only. Records
+    are copied when `features` is read.
+    """
 
     query_ids: Ints  # (n_queries,)
-    features: Features  # (n_queries, ...)
+    source: Features  # (n_source, ...) records, of which the queries are some or all
+    rows: Ints | None = None  # (n_queries,) rows of `source`; None: all, in order
 
     def __post_init__(self) -> None:
         _require_unique_ids(self.query_ids)
-        if len(self.features) != len(self.query_ids):
+        n_rows = len(self.source if self.rows is None else self.rows)
+        if n_rows != len(self.query_ids):
             raise PredictionError(
-                f"features must have one row per query, got {len(self.features)} rows "
+                f"features must have one row per query, got {n_rows} rows "
                 f"for {len(self.query_ids)} queries"
             )
 
     def __len__(self) -> int:
         return len(self.query_ids)
 
+    @property
+    def features(self) -> Features:
+        """(n_queries, ...) the records; a copy of them unless they are a whole source."""
+        return self.source if self.rows is None else self.source[self.rows]
+
+    @property
+    def row_bytes(self) -> int:
+        """What one record takes."""
+        return self.source.itemsize * math.prod(self.source.shape[1:])
+
     def hash(self) -> str:
         """Content hash over ids and features: the same batch has the same hash everywhere."""
-        return content_hash(self.query_ids, self.features)
+        digest = hashlib.sha256()
+        shape = (len(self), *self.source.shape[1:])
+        for header, chunks in (
+            (_header(self.query_ids.dtype, self.query_ids.shape), [self.query_ids]),
+            (_header(self.source.dtype, shape), self._chunks()),
+        ):
+            digest.update(header)
+            for chunk in chunks:
+                digest.update(np.ascontiguousarray(chunk).tobytes())
+        return digest.hexdigest()
 
     def row_hashes(self) -> list[str]:
         """One content hash per query, over its features only: the same record, the same hash."""
-        return [content_hash(row) for row in self.features]
+        header, width = _header(self.source.dtype, self.source.shape[1:]), self.row_bytes
+        hashes: list[str] = []
+        for chunk in self._chunks():
+            data = np.ascontiguousarray(chunk).tobytes()
+            for at in range(len(chunk)):
+                row = data[at * width : (at + 1) * width]
+                hashes.append(hashlib.sha256(header + row).hexdigest())
+        return hashes
 
     def take(self, rows: Rows) -> "QueryBatch":
         """The batch of the given rows, in that order."""
-        return QueryBatch(self.query_ids[rows], self.features[rows])
+        if self.rows is None and isinstance(rows, slice):
+            return QueryBatch(self.query_ids[rows], self.source[rows])  # a view
+        kept = np.arange(len(self)) if self.rows is None else self.rows
+        return QueryBatch(self.query_ids[rows], self.source, kept[rows])
+
+    def _chunks(self) -> Iterator[Features]:
+        for start in range(0, len(self), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            yield self.source[part if self.rows is None else self.rows[part]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedpate import records
 from fedpate.errors import PredictionError
-from fedpate.records import NO_ANSWER, PredictionVectors, QueryBatch, Release, Votes
+from fedpate.records import (
+    NO_ANSWER,
+    PredictionVectors,
+    QueryBatch,
+    Release,
+    Votes,
+    content_hash,
+)
 
 
 def one_answer(predictions: np.ndarray, n_classes: int) -> PredictionVectors:
@@ -87,3 +95,51 @@ def test_a_release_knows_what_it_did_not_answer():
     assert release.answered.tolist() == [True, False, True]
     with pytest.raises(PredictionError, match=r"labels must have shape \(3,\), got \(2,\)"):
         Release(np.arange(3), np.array([1, 2]))
+
+
+rows_of_four = st.one_of(
+    st.lists(st.integers(-4, 3), max_size=4, unique_by=lambda row: row % 4).map(
+        lambda rows: np.array(rows, dtype=np.int64)
+    ),
+    st.lists(st.booleans(), min_size=4, max_size=4).map(lambda keep: np.array(keep, dtype=bool)),
+    st.slices(4),
+)
+
+
+@given(
+    rows_of_four, st.data(), st.sampled_from([np.uint8, np.float32]), st.sampled_from([(), (2, 3)])
+)
+def test_a_choice_of_a_choice_is_as_if_records_were_copied(first, data, dtype, shape):
+    rng = np.random.default_rng(0)
+    pool = QueryBatch(np.arange(4) + 10, rng.integers(0, 2, (4, *shape)).astype(dtype))
+    chosen = pool.take(first)
+    second = data.draw(
+        st.slices(len(chosen))
+        if not len(chosen)
+        else st.permutations(range(len(chosen))).map(lambda rows: np.array(rows, dtype=np.int64))
+    )
+    chosen = chosen.take(second)
+    copied = QueryBatch(pool.query_ids[first][second], pool.features[first][second])
+    assert np.array_equal(chosen.query_ids, copied.query_ids)
+    assert np.array_equal(chosen.features, copied.features)
+    assert chosen.hash() == content_hash(copied.query_ids, copied.features)
+    assert chosen.row_hashes() == [content_hash(np.asarray(row)) for row in copied.features]
+
+
+def test_a_choice_copies_no_record_and_large_ones_are_hashed_in_parts(monkeypatch):
+    pool = QueryBatch(np.arange(9), np.arange(18, dtype=np.uint8).reshape(9, 2))
+    chosen = (
+        pool.take(np.arange(9)[::-1]).take(slice(1, 8)).take(np.array([True, False] * 3 + [True]))
+    )
+    assert chosen.source is pool.source
+    assert chosen.row_bytes == 2
+    assert chosen.query_ids.tolist() == [7, 5, 3, 1]
+    whole = chosen.hash(), chosen.row_hashes()
+    monkeypatch.setattr(records, "ROWS_AT_ONCE", 3)
+    assert (chosen.hash(), chosen.row_hashes()) == whole
+    assert pool.take(slice(2, 4)).features.base is not None
+
+
+def test_a_choice_of_another_length_is_refused():
+    with pytest.raises(PredictionError, match="got 2 rows for 3 queries"):
+        QueryBatch(np.arange(3), np.zeros((5, 1), np.float32), np.array([0, 1]))

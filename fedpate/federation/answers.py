@@ -18,9 +18,10 @@ from fedpate.records import Ints
 _SCHEMA = """CREATE TABLE IF NOT EXISTS answers (
     scope TEXT NOT NULL, query TEXT NOT NULL, votes BLOB NOT NULL,
     PRIMARY KEY (scope, query)) WITHOUT ROWID"""
-_LARGEST = 64 * 2**20  # bytes of a file that is not durable; then it starts afresh
+_LARGEST = 256 * 2**20  # bytes of a file that is not durable; then it starts afresh
 _LOCK_S = 60.0  # how long one process waits for another's transaction
-_WIRE = np.dtype("<i8")
+_CACHE_KB = 32 * 1024  # of the file, kept in memory while it is open
+_TYPES = tuple(np.dtype(f"<i{width}") for width in (1, 2, 4, 8))
 
 
 class AnswerCache:
@@ -60,14 +61,13 @@ class AnswerCache:
             known = _lookup(db, scope, first)
             new = sorted(row for query, row in first.items() if query not in known)
             if new:
-                votes = answer(np.array(new, dtype=np.int64)).astype(_WIRE)
-                rows = [(scope, queries[row], votes[at].tobytes()) for at, row in enumerate(new)]
+                blobs = _blobs(answer(np.array(new, dtype=np.int64)))
+                rows = [(scope, queries[row], blob) for row, blob in zip(new, blobs, strict=True)]
                 with db:  # the first answer stays, also when two processes answer at once
                     db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", rows)
                 own = {query: votes for _, query, votes in rows}
                 known = own | known | _lookup(db, scope, first)
-        table = np.frombuffer(b"".join(known[query] for query in queries), dtype=_WIRE)
-        return table.reshape(len(queries), n_classes).astype(np.int64)
+        return _table([known[query] for query in queries], n_classes)
 
     def _open(self) -> sqlite3.Connection:
         if not self._path.exists():
@@ -76,13 +76,36 @@ class AnswerCache:
         db = sqlite3.connect(self._path, timeout=_LOCK_S)
         db.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
         db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         db.execute(_SCHEMA)
         return db
 
 
 def _bytes(db: sqlite3.Connection) -> int:
-    (pages,), (size,) = (db.execute(f"PRAGMA page_{what}").fetchone() for what in ("count", "size"))
-    return int(pages * size)
+    """What is in the file; room left by what was deleted does not count."""
+    pages, free, size = (
+        int(db.execute(f"PRAGMA {what}").fetchone()[0])
+        for what in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
+
+
+def _blobs(votes: Ints) -> list[bytes]:
+    """Each row in the smallest of `_TYPES` that holds all of them."""
+    low, high = int(votes.min()), int(votes.max())
+    fitting = (t for t in _TYPES if np.iinfo(t).min <= low and high <= np.iinfo(t).max)
+    return [row.tobytes() for row in votes.astype(next(fitting))]
+
+
+def _table(blobs: Sequence[bytes], n_classes: int) -> Ints:
+    """Rows that `_blobs` wrote, in whichever types: (len(blobs), n_classes)."""
+    table = np.empty((len(blobs), n_classes), np.int64)
+    widths = np.array([len(blob) // n_classes for blob in blobs], dtype=np.int64)
+    for width in np.unique(widths):
+        rows = np.flatnonzero(widths == width)
+        data = b"".join(blobs[row] for row in rows.tolist())
+        table[rows] = np.frombuffer(data, np.dtype(f"<i{width}")).reshape(len(rows), n_classes)
+    return table
 
 
 def _lookup(db: sqlite3.Connection, scope: str, queries: dict[str, int]) -> dict[str, bytes]:

@@ -5,7 +5,6 @@ noise is drawn, so no label exists, before the charge is on the disk. With trust
 themselves are what leaves, so the charge comes before the question.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from fedpate.federation.settings import Run
 from fedpate.federation.side import choose_queries
 from fedpate.federation.summary import Outcome, summarize
 from fedpate.federation.timing import Clock
-from fedpate.records import Ints, QueryBatch, Release
+from fedpate.records import Release
 
 
 def run(run: Run, grid: Grid, out: Path, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -55,8 +54,9 @@ def run(run: Run, grid: Grid, out: Path, folder: Path, progress: Progress) -> di
         RunDirectory(out, run.privacy.ledger, federation) as directory,
     ):
         ledger = directory.ledger
-        public = ledger.cached(queries.row_hashes())  # repeats are free
-        fresh = queries.take(_rows(queries, lambda key: key not in public))
+        keys = queries.row_hashes()
+        public = ledger.cached(keys)  # repeats are free
+        fresh = queries.take(np.flatnonzero([key not in public for key in keys]))
         purchase = Purchase(run, side, mechanism, ledger, members, progress, clock)
         asked = purchase.affordable(fresh)
         votes = None
@@ -64,9 +64,9 @@ def run(run: Run, grid: Grid, out: Path, folder: Path, progress: Progress) -> di
             votes, new = purchase.labels(asked)
             public |= new
 
-        answers = queries.take(_rows(queries, lambda key: key in public))
-        labels = np.array([public[key] for key in answers.row_hashes()], dtype=np.int64)
-        release = Release(answers.query_ids, labels)
+        answered = [row for row, key in enumerate(keys) if key in public]
+        labels = np.array([public[keys[row]] for row in answered], dtype=np.int64)
+        release = Release(queries.query_ids[answered], labels)
         with clock("student_s"):
             student = evaluation.train_student(run, side, release, progress)
         baselines = evaluation.baselines(run, side, members.voters, progress)
@@ -85,8 +85,3 @@ def run(run: Run, grid: Grid, out: Path, folder: Path, progress: Progress) -> di
         details = detail(run, side, outcome, ledger)
         directory.publish(release, student.save if student else None, votes, summary, details)
     return summary
-
-
-def _rows(queries: QueryBatch, wanted: Callable[[str], bool]) -> Ints:
-    """The rows of the queries whose content hash is wanted."""
-    return np.flatnonzero([wanted(key) for key in queries.row_hashes()])

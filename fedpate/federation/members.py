@@ -8,7 +8,7 @@ bound that everything is priced with.
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from flwr.app import Message, RecordDict
@@ -28,6 +28,7 @@ Check = Callable[[str, RecordDict], T]  # (hospital, reply) -> what it says, or 
 POLL_S = 0.05
 JOIN_S = 120.0  # how long hospitals may take to connect
 TTL_MARGIN_S = 60.0
+ID_BYTES = VOTE_BYTES = 8  # int64
 
 
 class Members:
@@ -180,8 +181,11 @@ class Members:
         log.warning("%s left out of the run at %s: %s", name, action, why)
 
 
-def batches(queries: QueryBatch, message_mb: float) -> list[QueryBatch]:
-    """Cut queries so that the features of one message take at most so many megabytes."""
-    per_row = max(1, queries.features[:1].nbytes)
+def batches(queries: QueryBatch, message_mb: float, n_classes: int) -> Iterator[QueryBatch]:
+    """Cut queries so that no request and no answer takes more than so many megabytes.
+
+    An answer is counted as int64, which is what a coordinator makes of it.
+    """
+    per_row = ID_BYTES + max(queries.row_bytes, n_classes * VOTE_BYTES)
     rows = max(1, math.floor(message_mb * 1e6 / per_row))
-    return [queries.take(slice(start, start + rows)) for start in range(0, len(queries), rows)]
+    return (queries.take(slice(start, start + rows)) for start in range(0, len(queries), rows))

@@ -121,20 +121,23 @@ class Purchase:
 
     def _tally(self, asked: QueryBatch, settings: TrainSettings) -> Votes:
         """The votes on every query, batch by batch; raises QuorumError."""
-        training = training_id(settings, self.side.preprocessing)
+        training, n_classes = training_id(settings, self.side.preprocessing), self.side.n_classes
         total = len(asked) * len(self.members.present)
-        tallies = []
+        counts, teachers = np.empty((len(asked), n_classes), np.int64), []
         with self.clock("votes_s"), staged(self.progress, "queries", total):
-            for batch in batches(asked, self.run.message_mb):
+            done = 0
+            for batch in batches(asked, self.run.message_mb, n_classes):
                 answers = self.members.ask(
                     wire.predict_request(settings.to_json(), training, batch),
                     batch,
-                    self.side.n_classes,
+                    n_classes,
                     randomized=settings.mechanism is not None,
                 )
-                tallies.append(Votes.tally(answers))
-        counts = np.concatenate([tally.counts for tally in tallies])
-        return Votes(asked.query_ids, counts, min(tally.n_teachers for tally in tallies))
+                tally = Votes.tally(answers)
+                counts[done : done + len(batch)] = tally.counts
+                teachers.append(tally.n_teachers)
+                done += len(batch)
+        return Votes(asked.query_ids, counts, min(teachers))
 
     def _student_of(self, so_far: Release) -> Predict | None:
         student = evaluation.train_student(self.run, self.side, so_far, self.progress)

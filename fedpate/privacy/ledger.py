@@ -206,14 +206,16 @@ class PrivacyLedger:
                 book.require_open(receipt.id)
                 self._publish(receipt.id, keys, labels.tolist())
             public = label_cache.lookup(self._file.db, keys)
-        if missing := len(set(keys) - set(public)):
+        if missing := public.count(None):
             raise LedgerError(f"charge {receipt.id} was released for other queries: {missing} new")
-        return np.array([public[key] for key in keys], dtype=np.int64)
+        return np.array(public, dtype=np.int64)
 
     def cached(self, keys: Sequence[str]) -> dict[str, int]:
         """The public labels of those queries that have one: repeats cost nothing."""
         with self._file.reading():
-            return label_cache.lookup(self._file.db, keys)
+            labels = label_cache.lookup(self._file.db, keys)
+        pairs = zip(keys, labels, strict=True)
+        return {key: label for key, label in pairs if label is not None}
 
     def void(self, receipt_id: int, reason: str, who: str) -> None:
         """Take back an open charge, on a person's word that nothing of it ever left.
@@ -242,8 +244,10 @@ class PrivacyLedger:
         new: dict[str, int] = {}
         for key, label in zip(keys, labels, strict=True):
             new.setdefault(key, label)  # a record asked twice in a batch has one answer too
-        for key in label_cache.lookup(db, list(new)):
-            del new[key]
+        unique = list(new)
+        for key, known in zip(unique, label_cache.lookup(db, unique), strict=True):
+            if known is not None:
+                del new[key]
         label_cache.insert(db, receipt_id, new)
         digest = label_cache.digest(new.items())
         fields = {"receipt": receipt_id, "labels": len(new), "digest": digest}

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 
 from fedpate.federation.answers import AnswerCache
 
@@ -63,6 +64,27 @@ def test_only_a_cache_that_merely_saves_work_ever_forgets(tmp_path, monkeypatch,
         cache.recall("s", [str(number) for number in range(start, start + 500)], 2, counting(calls))
     cache.recall("s", ["0"], 2, counting(calls))
     assert len(calls) == (6 if durable else 7)
+
+
+@given(
+    st.lists(
+        npst.arrays(
+            np.int64,
+            st.tuples(st.integers(1, 4), st.just(3)),
+            elements=st.integers(-(2**48), 2**48),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_answers_of_any_size_come_back_as_they_went(tmp_path_factory, parts):
+    cache = AnswerCache(tmp_path_factory.mktemp("cache") / "a.sqlite", durable=True)
+    for number, part in enumerate(parts):
+        cache.recall(
+            "s", [f"{number}-{row}" for row in range(len(part))], 3, lambda _, part=part: part
+        )
+    asked = [f"{number}-{row}" for number, part in enumerate(parts) for row in range(len(part))]
+    np.testing.assert_array_equal(cache.recall("s", asked, 3, counting([])), np.concatenate(parts))
 
 
 def test_only_the_owner_can_read_it(tmp_path):

@@ -191,10 +191,16 @@ def test_the_order_is_by_name_not_by_node_id():
 
 def test_batches_are_bounded_in_bytes():
     queries = QueryBatch(np.arange(10, dtype=np.int64), np.zeros((10, 250), np.float32))
-    parts = batches(queries, message_mb=0.003)  # 1,000 bytes a row
+    parts = list(batches(queries, 0.0031, n_classes=2))  # 1,008 bytes a row, with its id
     assert [len(part) for part in parts] == [3, 3, 3, 1]
     assert np.concatenate([part.query_ids for part in parts]).tolist() == list(range(10))
-    assert [len(part) for part in batches(queries, message_mb=1e-6)] == [1] * 10
+    assert [len(part) for part in batches(queries, 1e-6, n_classes=2)] == [1] * 10
+
+
+def test_batches_are_bounded_by_what_comes_back_too():
+    queries = QueryBatch(np.arange(10, dtype=np.int64), np.zeros((10, 1), np.uint8))
+    parts = batches(queries, 0.0031, n_classes=125)  # 1,000 bytes of votes for a byte of features
+    assert [len(part) for part in parts] == [3, 3, 3, 1]
 
 
 def test_bytes_are_counted():

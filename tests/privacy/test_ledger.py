@@ -1,5 +1,6 @@
 """The ledger: what is charged stays charged, what is released stays the same, nothing is hidden."""
 
+import hashlib
 import json
 import math
 import os
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedpate.errors import BudgetExceeded, ConfigError, LedgerError
-from fedpate.privacy import ledger_check
+from fedpate.privacy import label_cache, ledger_check
 from fedpate.privacy.chain import Head, first_broken_link, link
 from fedpate.privacy.events import Event, NonPrivate, PureDp, compose, repeated
 from fedpate.privacy.ledger import PrivacyLedger
@@ -586,3 +587,32 @@ def test_a_chain_continues_from_any_of_its_heads(rows, cut):
     start = Head(cut, entries[cut - 1].hash) if cut else Head()
     assert first_broken_link(entries[cut:], start) is None
     assert len({entry.hash for entry in entries}) == len(entries)
+
+
+def as_one_json_text(rows):
+    return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(-1, 9), max_size=12), st.integers(1, 5))
+def test_the_digest_of_labels_is_that_of_one_json_text_however_it_is_made(rows, at_once):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(label_cache, "_ROWS_AT_ONCE", at_once)
+        assert label_cache.digest(rows.items()) == as_one_json_text(rows.items())
+
+
+def test_a_ledger_of_several_pieces_and_charges_verifies(ledger, path, monkeypatch):
+    monkeypatch.setattr(label_cache, "_ROWS_AT_ONCE", 7)
+    keys = [hashlib.sha256(bytes([number])).hexdigest() for number in range(60)]
+    for part in (keys[:40], keys[30:]):
+        ledger.release(pay(ledger, len(part)), part, np.arange(len(part)) % 3)
+    assert ledger.verify().ok
+    first, *_ = ledger.entries()[2:3]
+    stored = {key: row % 3 for row, key in enumerate(keys[:40])}
+    assert first.fields["digest"] == as_one_json_text(stored.items())
+    with sqlite3.connect(path) as db:
+        db.execute("DROP TRIGGER labels_update")
+        db.execute("UPDATE labels SET label = label + 1 WHERE key = ?", (keys[55],))
+        problems = list(label_cache.problems(db, ledger.book().releases))
+    assert problems == [
+        f"the labels of charge {list(ledger.book().releases)[1]} are not those that were released"
+    ]
