@@ -65,7 +65,12 @@ _SUMMARY: dict[str, Any] = {
         "student_s": 0.5,
         "total_s": 1.7,
     },
-    "bytes": {"to_hospitals": 123_456, "from_hospitals": 7_890},
+    "bytes": {
+        "to_hospitals": 123_456,
+        "from_hospitals": 7_890,
+        "per_query_and_hospital": 28.1,
+        "least_per_query_and_hospital": 1.36,
+    },
 }
 
 

@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 from flwr.app import Message, RecordDict
@@ -31,6 +32,27 @@ TTL_MARGIN_S = 60.0
 ID_BYTES = VOTE_BYTES = 8  # int64
 
 
+@dataclass
+class Answers:
+    """What answers took on the wire, and what they would take at least."""
+
+    rows: int = 0  # one per query and hospital
+    size: int = 0  # bytes
+    fewest: float = 0.0  # bytes, without query ids and noise
+
+    def add(self, rows: int, size: int, bits: float) -> None:
+        """Count one checked answer: so many rows of which each holds at least so many bits."""
+        self.rows, self.size = self.rows + rows, self.size + size
+        self.fewest += rows * bits / 8
+
+    def per_query(self) -> dict[str, float | None]:
+        """Bytes per query and hospital; None before the first answer."""
+        each = {"per_query_and_hospital": self.size, "least_per_query_and_hospital": self.fewest}
+        return {
+            name: round(total / self.rows, 3) if self.rows else None for name, total in each.items()
+        }
+
+
 class Members:
     """The federation's hospitals, behind any of Flower's grids."""
 
@@ -45,6 +67,7 @@ class Members:
         self.voters: dict[str, int] = {}  # hospital -> number of teachers, of those in a tally
         self.dropped: dict[str, str] = {}  # hospital -> why
         self.bytes_out = self.bytes_in = 0
+        self.answers = Answers()
 
     def greet(self) -> None:
         """Wait for the hospitals to connect and learn their names.
@@ -90,13 +113,12 @@ class Members:
         """
 
         def check(hospital: str, content: RecordDict) -> PredictionVectors:
-            return wire.read_predict_reply(
-                content,
-                batch.query_ids,
-                n_classes,
-                self.teachers[hospital],
-                randomized=randomized,
+            k = self.teachers[hospital]
+            answer = wire.read_predict_reply(
+                content, batch.query_ids, n_classes, k, randomized=randomized
             )
+            self.answers.add(len(batch), wire.size(content), wire.fewest_bits(k, n_classes))
+            return answer
 
         answers = self._round("queries", wire.PREDICT, request, check, lambda _: len(batch))
         self._require_quorum(wire.PREDICT)

@@ -1,7 +1,8 @@
 """`summary.json`, schema 1: every key always there, null where it does not apply.
 
 Keys beyond the contract: `federation.one_class_teachers`, `labels.requested`,
-`labels.accuracy_without_noise`, and each unit's `bound`, the theorem that shows its guarantee.
+`labels.accuracy_without_noise`, each unit's `bound`, the theorem that shows its guarantee, and
+`bytes.per_query_and_hospital` beside the least that votes can take.
 """
 
 from collections.abc import Mapping
@@ -64,6 +65,7 @@ def summarize(run: Run, side: Side, outcome: Outcome, clock: Clock) -> dict[str,
         "bytes": {
             "to_hospitals": outcome.members.bytes_out,
             "from_hospitals": outcome.members.bytes_in,
+            **outcome.members.answers.per_query(),
         },
     }
 

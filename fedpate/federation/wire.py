@@ -34,6 +34,11 @@ def votes_dtype(n_teachers: int) -> npt.DTypeLike:
     return np.uint16 if n_teachers <= np.iinfo(np.uint16).max else np.uint32
 
 
+def fewest_bits(n_teachers: int, n_classes: int) -> float:
+    """What one row of votes takes at least: log2 of how many rows there are (stars and bars)."""
+    return math.log2(math.comb(n_teachers + n_classes - 1, n_classes - 1))
+
+
 def hello_request() -> RecordDict:
     """Who is there?"""
     return _pack({})

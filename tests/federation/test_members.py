@@ -1,4 +1,5 @@
 import logging
+import math
 
 import numpy as np
 import pytest
@@ -213,3 +214,12 @@ def test_bytes_are_counted():
             good(),
         )
     )
+
+
+def test_answers_are_held_against_the_least_that_votes_can_take():
+    found, _ = ask(InProcessGrid(hospitals([good, raising, good]), 3), 3)
+    each = found.answers.per_query()
+    assert each["per_query_and_hospital"] == round(wire.size(good()) / 3, 3)
+    ways = len([(2, 0), (1, 1), (0, 2)])  # two teachers, two classes
+    assert each["least_per_query_and_hospital"] == round(math.log2(ways) / 8, 3)
+    assert members(None, 3).answers.per_query() == dict.fromkeys(each)
