@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import fedpate
 from fedpate.errors import ConfigError
 from fedpate.federation import evaluation, pricing
@@ -145,9 +147,12 @@ def _votes_behind_everything(run: Run, side: Side, outcome: Outcome) -> Votes | 
     """The votes, if the ledger holds the price of these alone and the mechanism saw them as such.
 
     Not with trust=local, where they are randomized already; not with mechanism=interactive, where
-    the price depends on what the student predicted in each round.
+    the price depends on what the student predicted in each round; not where a hospital dropped out
+    on the way, so that not all queries have the votes of the same teachers.
     """
     if outcome.votes is None or run.trust == "local" or outcome.mechanism.name == "interactive":
+        return None
+    if len(np.unique(outcome.votes.counts.sum(axis=1))) > 1:
         return None
     here = _charged(outcome.mechanism, outcome, side.n_classes)
     return outcome.votes if outcome.spent["patient"].pieces == here.pieces else None
