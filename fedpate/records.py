@@ -21,6 +21,9 @@ Features = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.integer] | npt.NDArray[np.bool_] | slice
 
 NO_ANSWER = -1  # the label of a query that the mechanism did not answer
+# A soft vote is a probability vector in whole parts of this size; a power of two, so that parts are
+# exact in float32 for up to 2^14 teachers.
+VOTE_PARTS = 1024
 
 
 ROWS_AT_ONCE = 4096  # of a large pool that are copied to be hashed

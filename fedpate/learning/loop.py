@@ -4,7 +4,10 @@
 together. Models that cannot be stacked are trained here.
 """
 
+from collections.abc import Callable
+
 import torch
+from torch import nn
 from torch.nn import functional
 
 from fedpate.learning.images import moved
@@ -38,13 +41,38 @@ def train_one(
     module = net.module()
     start = {name: value.clone() for name, value in weights.items()}
     module.load_state_dict(start, assign=True)
+    records = features.reshape(-1, *net.input_shape)
+    return train_module(module, records, labels, schedule, training, device)
+
+
+def train_module(
+    module: nn.Module,
+    features: torch.Tensor,
+    labels: torch.Tensor,
+    schedule: Schedule,
+    training: Training,
+    device: str = "cpu",
+    stopped: Callable[[], bool] = lambda: False,
+) -> Params:
+    """The same for any module, which is changed; see `train_one`.
+
+    Args:
+      module: filled with the weights where training starts.
+      features: (n_records, ...) as the module takes them.
+      labels: (n_records,) int64.
+      schedule: which records are in which batch, and how their images are moved.
+      training: learning rate and weight decay.
+      device: where to train.
+      stopped: asked before every step; True ends the training early (its result is void).
+    """
     module.requires_grad_().to(device)
-    features = features.reshape(-1, *net.input_shape).to(device)
-    labels = labels.to(device)
+    features, labels = features.to(device), labels.to(device)
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=0.0, weight_decay=training.weight_decay, fused=True
     )
     for step, rows in enumerate(torch.from_numpy(schedule.rows).to(device)):
+        if stopped():
+            break
         chosen = rows[rows >= 0]
         batch = features[chosen]
         if schedule.motions is not None:

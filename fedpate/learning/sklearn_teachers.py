@@ -28,7 +28,7 @@ def build(model: str, n_records: int, seed: int) -> Any:
     """An unfitted classifier for so many records; one thread each, since many are fitted in turn.
 
     Args:
-      model: one of `fedpate.learning.teachers.SKLEARN_MODELS`.
+      model: one of `fedpate.learning.kinds.SKLEARN_MODELS`.
       n_records: of the shard; some defaults of scikit-learn cannot learn from a few records.
       seed: of the classifier's own randomness, 32 bits.
     """

@@ -7,7 +7,8 @@ appear by `os.replace`, whole or not at all; processes that write the same key a
 write files that are each complete, and either will do.
 
 Trust: the folder holds models of private records and belongs to the hospital alone (mode 0700).
-Networks are safetensors, which hold numbers only. A scikit-learn classifier has no such format: it
+Networks are safetensors, which hold numbers only; models of other libraries are bytes of formats
+that hold no code. A scikit-learn classifier has no such format: it
 is a pickle, which may run code when it is read. It is read only if file and folder belong to this
 user and nobody else may write to them; whoever can write there as this user could already run
 code. The checksum guards against damage, not against such a person.
@@ -22,11 +23,10 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 
 from fedpate.data.preprocessing import Preprocessing
-from fedpate.learning import stored_format
+from fedpate.learning import extras, stored_format
 from fedpate.learning.fitted import FittedTeacher
 from fedpate.learning.teachers import Teacher
 from fedpate.records import LabelledData, content_hash
@@ -44,7 +44,7 @@ class Entry:
     """One stored teacher, as `fedpate store` lists it."""
 
     key: str
-    kind: str  # "net" or "pickle"
+    kind: str  # of the file: "net", "pickle", "adapted", ... (`stored_format.KINDS`)
     size: int  # bytes
     last_used: float  # seconds since 1970
     path: Path
@@ -64,7 +64,7 @@ class TeacherStore:
         """Hexadecimal key of the teacher that these give, whether it is stored or not."""
         depends_on = {
             "version": VERSION,
-            "library": [teacher.library, metadata.version(teacher.library)],
+            "library": [teacher.library, extras.version(teacher.library)],
             "teacher": [teacher.name, asdict(teacher)],  # type: ignore[call-overload]
             "preprocessing": preprocessing.hash(),
             "shard": [content_hash(shard.features, shard.labels), shard.n_classes],

@@ -1,166 +1,69 @@
 """What a hospital may train: the closed list `TEACHERS`, and `train_teachers`.
 
 A registered class is the schema of the group `teacher`: its fields are the settings that a user
-types. Importing this module is cheap: torch and scikit-learn are imported when something trains.
+types (`kinds`, `other_kinds`). Importing this module is cheap: what trains is imported then.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fedpate import _check, rng
+from fedpate import rng
 from fedpate.data.preprocessing import Preprocessing
-from fedpate.errors import ConfigError, DataError
-from fedpate.learning.schedule import Training
+from fedpate.errors import DataError
+from fedpate.learning.kinds import (
+    SKLEARN_MODELS,
+    Cnn,
+    Mlp,
+    Resnet18,
+    SklearnTeacher,
+    Teacher,
+    check_channels,
+    check_widths,
+)
+from fedpate.learning.other_kinds import Command, Keras, Lightgbm, Onnx, Xgboost
 from fedpate.records import LabelledData
 
 if TYPE_CHECKING:
     from fedpate.learning.fitted import FittedTeacher
-    from fedpate.learning.nets import Net
     from fedpate.learning.store import TeacherStore
 
-    Finished = Callable[[int, FittedTeacher], None]
+__all__ = [
+    "SKLEARN_MODELS",
+    "TEACHERS",
+    "Cnn",
+    "Command",
+    "Keras",
+    "Lightgbm",
+    "Mlp",
+    "Onnx",
+    "Resnet18",
+    "SklearnTeacher",
+    "Teacher",
+    "Xgboost",
+    "check_channels",
+    "check_widths",
+    "teacher_seed",
+    "train_teachers",
+]
 
 Progress = Callable[[int], None]  # called with the number of teachers done since the last call
 
-SKLEARN_MODELS = (
-    "gaussian_nb",
-    "hist_gradient_boosting",
-    "knn",
-    "logistic_regression",
-    "random_forest",
-    "svc",
-)
-
-
-@runtime_checkable
-class Teacher(Protocol):
-    """Settings of one kind of teacher: a frozen dataclass."""
-
-    name: ClassVar[str]
-    library: ClassVar[str]  # the distribution that trains it; its version is part of a store's key
-
-    def fit_all(
-        self,
-        shards: Sequence[LabelledData],
-        preprocessing: Preprocessing,
-        seeds: Sequence[int],
-        device: str,
-        finished: "Finished",
-    ) -> None:
-        """One teacher per shard of two classes or more; its randomness is its seed's alone.
-
-        `finished` gets every teacher with its shard's place in `shards`, as soon as there is one,
-        and perhaps in another thread.
-        """
-
-
-def _fit_torch(
-    teacher: "Mlp | Cnn",
-    shards: Sequence[LabelledData],
-    preprocessing: Preprocessing,
-    seeds: Sequence[int],
-    device: str,
-    finished: "Finished",
-) -> None:
-    from fedpate.learning import torch_teachers
-
-    torch_teachers.fit_all(
-        teacher.net, Training.of(teacher), shards, preprocessing, seeds, device, finished
+TEACHERS: dict[str, type[Any]] = {
+    cls.name: cls
+    for cls in (
+        Mlp,
+        Cnn,
+        Resnet18,
+        SklearnTeacher,
+        Xgboost,
+        Lightgbm,
+        Keras,
+        Command,
+        Onnx,
     )
-
-
-@dataclass(frozen=True)
-class Mlp:
-    """A small fully connected network; for tables, and for images taken as rows."""
-
-    name: ClassVar[str] = "mlp"
-    library: ClassVar[str] = "torch"
-    hidden: tuple[int, ...] = (64,)  # widths of the hidden layers; empty: logistic regression
-    epochs: int = 30
-    min_steps: int = 200  # a shard of ten records still trains for so many batches
-    max_steps: int = 3000  # and a pooled data set for no more than so many
-    batch_size: int = 32
-    learning_rate: float = 0.01
-    weight_decay: float = 0.01
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        check_widths("teacher.hidden", self.hidden)
-        Training.of(self).check("teacher")
-
-    def net(self, record_shape: tuple[int, ...], n_classes: int) -> "Net":
-        """The architecture for preprocessed records of this shape."""
-        from fedpate.learning import nets
-
-        return nets.mlp(record_shape, self.hidden, n_classes)
-
-    fit_all = _fit_torch
-
-
-@dataclass(frozen=True)
-class Cnn:
-    """A small convolutional network whose size follows the image's."""
-
-    name: ClassVar[str] = "cnn"
-    library: ClassVar[str] = "torch"
-    channels: tuple[int, ...] = (16, 64)  # of each convolution; each halves the image
-    hidden: tuple[int, ...] = ()  # widths of the dense layers before the classes
-    epochs: int = 100
-    min_steps: int = 300
-    max_steps: int = 3000
-    batch_size: int = 32
-    learning_rate: float = 0.006
-    weight_decay: float = 0.1
-    max_shift: float = 0.07  # share of its side by which a training image is moved at random
-    max_turn: float = 15.0  # degrees by which it is turned
-    max_zoom: float = 0.25  # logarithm of the largest factor by which each axis is scaled
-    max_shear: float = 0.25  # share of its distance from the middle by which a row slides
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(self.channels))
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        check_channels("teacher.channels", self.channels)
-        check_widths("teacher.hidden", self.hidden)
-        Training.of(self).check("teacher")
-
-    def net(self, record_shape: tuple[int, ...], n_classes: int) -> "Net":
-        """The architecture for images of this shape; `ConfigError` for tables."""
-        from fedpate.learning import nets
-
-        return nets.cnn(record_shape, self.channels, self.hidden, n_classes)
-
-    fit_all = _fit_torch
-
-
-@dataclass(frozen=True)
-class SklearnTeacher:
-    """A scikit-learn classifier from a closed list."""
-
-    name: ClassVar[str] = "sklearn"
-    library: ClassVar[str] = "scikit-learn"
-    model: str = "logistic_regression"
-
-    def __post_init__(self) -> None:
-        _check.one_of(SKLEARN_MODELS, **{"teacher.model": self.model})
-
-    def fit_all(
-        self,
-        shards: Sequence[LabelledData],
-        preprocessing: Preprocessing,
-        seeds: Sequence[int],
-        device: str,  # noqa: ARG002 - scikit-learn runs on the CPU
-        finished: "Finished",
-    ) -> None:
-        """One shard after the other."""
-        from fedpate.learning import sklearn_teachers
-
-        sklearn_teachers.fit_all(self.model, shards, preprocessing, seeds, finished)
-
-
-TEACHERS: dict[str, type[Any]] = {cls.name: cls for cls in (Mlp, Cnn, SklearnTeacher)}
+}
 
 
 def teacher_seed(seed: int, hospital: int | str, shard: int) -> int:
@@ -233,16 +136,3 @@ def train_teachers(
         lambda index, fitted: keep(to_train[index], fitted),
     )
     return [found[place] for place in range(len(shards))]
-
-
-def check_widths(name: str, widths: Sequence[int]) -> None:
-    """Every width is a whole number >= 1; `ConfigError` names the setting."""
-    for width in widths:
-        _check.at_least(1, **{name: width})
-
-
-def check_channels(name: str, channels: Sequence[int]) -> None:
-    """At least one convolution; `ConfigError` names the setting."""
-    check_widths(name, channels)
-    if not channels:
-        raise ConfigError(f"{name} must name at least one convolution, got none")

@@ -1,0 +1,67 @@
+"""Libraries that a kind of teacher needs: their versions, and a refusal that says what to type."""
+
+import importlib
+import importlib.util
+import os
+from importlib import metadata
+from types import ModuleType
+
+from fedpate.errors import ConfigError
+
+# library -> the distributions that bring it (the import name is the library's own)
+DISTRIBUTIONS = {
+    "xgboost": ("xgboost-cpu", "xgboost"),
+    "lightgbm": ("lightgbm",),
+    "keras": ("keras",),
+    "opacus": ("opacus",),
+}
+EXTRAS = {"opacus": "dpsgd"}  # extras that are not named after their library
+
+
+def version(library: str) -> str:
+    """The installed version of a library: part of a stored teacher's key.
+
+    Raises:
+      ConfigError: it is not installed.
+    """
+    for distribution in DISTRIBUTIONS.get(library, (library,)):
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    raise _missing(library)
+
+
+def require(library: str) -> None:
+    """Refuse a teacher whose library is not installed, without importing it.
+
+    Raises:
+      ConfigError: it is not installed.
+    """
+    if library in DISTRIBUTIONS and importlib.util.find_spec(library) is None:
+        raise _missing(library)
+
+
+def load(library: str) -> ModuleType:
+    """Import an optional library.
+
+    Raises:
+      ConfigError: it is not installed, or Keras has another backend than torch already.
+    """
+    require(library)
+    if library == "keras":
+        os.environ.setdefault("KERAS_BACKEND", "torch")
+    module = importlib.import_module(library)
+    if library == "keras" and module.backend.backend() != "torch":
+        raise ConfigError(
+            "teacher=keras needs Keras on its torch backend: KERAS_BACKEND must be torch, "
+            f"got {module.backend.backend()!r}"
+        )
+    return module
+
+
+def _missing(library: str) -> ConfigError:
+    extra = EXTRAS.get(library, library)
+    return ConfigError(
+        f"teacher={extra} needs {library}, which is not installed: pip install 'fedpate[{extra}]'"
+    )
