@@ -34,6 +34,11 @@ def provision(folder, *hospitals, **coordinator):
     """Kits of a federation on free ports; returns its file."""
     port, superlink_port = free_ports(2)
     place = Coordinator("127.0.0.1", port, "127.0.0.1", superlink_port, **coordinator)
+    return provision_at(place, folder, *hospitals)
+
+
+def provision_at(place, folder, *hospitals):
+    """Kits of a federation whose coordinator is there; returns its file."""
     wanted = FederationFile("try-out", place, hospitals)
     kits.provision(wanted, folder)
     return wanted
@@ -42,11 +47,11 @@ def provision(folder, *hospitals, **coordinator):
 class Running:
     """One `fedpate` command that runs until it is told to stop."""
 
-    def __init__(self, log, *args):
+    def __init__(self, log, *args, within=()):
         self.log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "fedpate", *map(str, args)],
+                [*within, sys.executable, "-m", "fedpate", *map(str, args)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -75,11 +80,18 @@ class Federation:
     def __init__(self, folder, *hospitals):
         self.folder = folder
         self.out = folder / "kits"
-        self.file = provision(self.out, *hospitals)
+        self.file = self.provision(*hospitals)
         self.home = CoordinatorKit.read(self.out / "coordinator")
         self.data = folder / "records.csv"
         self.data.write_text("label,x\n0,1\n1,2\n")
         self.started = []
+
+    def provision(self, *hospitals):
+        return provision(self.out, *hospitals)
+
+    def within(self, name):
+        """What stands before the command line of this side: where it runs."""
+        return ()
 
     def kit(self, name):
         return HospitalKit.read(self.out / name)
@@ -94,7 +106,8 @@ class Federation:
         return self._start(name, "hospital", "start", kit, "--data", self.data)
 
     def _start(self, name, *args):
-        running = Running(self.folder / f"{name}-{len(self.started)}.out", *args)
+        log = self.folder / f"{name}-{len(self.started)}.out"
+        running = Running(log, *args, within=self.within(name))
         self.started.append(running)
         return running
 
