@@ -41,6 +41,13 @@ def open_unit(**settings: float) -> None:
             _fail(name, "in (0, 1)", value)
 
 
+def unit(**settings: float) -> None:
+    """In the closed interval [0, 1]."""
+    for name, value in settings.items():
+        if not 0 <= value <= 1:
+            _fail(name, "in [0, 1]", value)
+
+
 def at_least(minimum: int, **settings: int) -> None:
     """A whole number >= `minimum`."""
     for name, value in settings.items():

@@ -20,6 +20,7 @@ from torch import nn
 from fedpate.errors import ConfigError
 
 STEM_SIDE = 16  # pixels
+COARSE_SIDE = 48  # pixels
 
 Params = dict[str, torch.Tensor]  # parameter name -> float32 values of one model
 
@@ -166,6 +167,32 @@ def cnn(
             block = Block(depth, outputs, kernel=5, stride=2, padding=0, pool=2)
         else:
             block = Block(depth, outputs, kernel=3, stride=1, padding=1, pool=2)
+        if min(block.side(rows), block.side(columns)) < 1:
+            break
+        blocks.append(block)
+        depth, rows, columns = outputs, block.side(rows), block.side(columns)
+    return Net(tuple(record_shape), tuple(blocks), (depth * rows * columns, *hidden, n_classes))
+
+
+def fine_cnn(
+    record_shape: tuple[int, ...],
+    channels: tuple[int, ...],
+    hidden: tuple[int, ...],
+    n_classes: int,
+) -> Net:
+    """As `cnn`, but images of less than `COARSE_SIDE` pixels are convolved in full resolution.
+
+    Several times the work per image, for networks that learn from thousands of them. The first
+    convolution is 5 x 5, the others 3 x 3, and each is followed by a 2 x 2 pool.
+    """
+    coarse = cnn(record_shape, channels, hidden, n_classes)
+    depth, rows, columns = coarse.image_shape
+    if min(rows, columns) >= COARSE_SIDE:
+        return coarse
+    blocks: list[Block] = []
+    for outputs in channels:
+        kernel = 3 if blocks else 5
+        block = Block(depth, outputs, kernel, stride=1, padding=kernel // 2, pool=2)
         if min(block.side(rows), block.side(columns)) < 1:
             break
         blocks.append(block)

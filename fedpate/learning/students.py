@@ -5,23 +5,21 @@ A registered class is the schema of the group `student`: its fields are the sett
 types. Importing this module is cheap: torch and scikit-learn are imported when something trains.
 """
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
-import numpy as np
-
 from fedpate import _check, rng
 from fedpate.data.preprocessing import Preprocessing
-from fedpate.errors import NothingReleased, PredictionError
+from fedpate.learning.released import answered_records, is_constant
 from fedpate.learning.schedule import Training
+from fedpate.learning.semi_supervised import FixMatchStudent
 from fedpate.learning.teachers import (
     SKLEARN_MODELS,
     Progress,
     check_channels,
     check_widths,
 )
-from fedpate.records import LabelledData, QueryBatch, Release
+from fedpate.records import QueryBatch, Release
 
 if TYPE_CHECKING:
     from fedpate.learning.fitted import TorchTeacher
@@ -178,39 +176,6 @@ class SklearnStudent:
         return student
 
 
-STUDENTS: dict[str, type[Any]] = {cls.name: cls for cls in (TorchStudent, SklearnStudent)}
-
-
-def answered_records(pool: QueryBatch, release: Release, n_classes: int) -> LabelledData:
-    """The pool's records that have a released label, in the order of the release.
-
-    Raises:
-      NothingReleased: no query was answered.
-      PredictionError: a released query that the pool does not have.
-    """
-    answered = release.answered
-    if not answered.any():
-        raise NothingReleased(
-            f"a student needs at least one label, none of {len(answered)} queries was answered"
-        )
-    order = np.argsort(pool.query_ids)
-    place = np.searchsorted(pool.query_ids, release.query_ids[answered], sorter=order)
-    rows = order[np.minimum(place, len(order) - 1)]
-    missing = pool.query_ids[rows] != release.query_ids[answered]
-    if missing.any():
-        raise PredictionError(
-            f"every released query must be in the pool, {missing.sum()} of {len(missing)} are not"
-        )
-    return LabelledData(pool.features[rows], release.labels[answered], n_classes)
-
-
-def is_constant(answered: LabelledData) -> bool:
-    """Whether all labels are one class; warns, since accuracy may hide it."""
-    constant = len(np.unique(answered.labels)) == 1
-    if constant:
-        warnings.warn(
-            f"all {len(answered)} released labels are one class: the student is constant",
-            UserWarning,
-            stacklevel=3,
-        )
-    return constant
+STUDENTS: dict[str, type[Any]] = {
+    cls.name: cls for cls in (TorchStudent, FixMatchStudent, SklearnStudent)
+}
