@@ -13,21 +13,8 @@ from collections.abc import Sequence
 
 from fedpate import __version__
 from fedpate._environment import keep_private
+from fedpate.commands import VERBS
 from fedpate.errors import FedPateError
-
-VERBS = {
-    "simulate": "a simulated federation of hospitals on this machine, end to end",
-    "plan": "before any training: which mechanism, noise and number of labels are worth having",
-    "account": "what releasing labels from a file of votes costs in privacy",
-    "ledger": "what was spent and on what; whether the record was tampered with",
-    "audit": "measure a lower bound on epsilon and hold it against the claim",
-    "sensitivity": "remove each record or teacher in turn and see what an answer owes to it",
-    "report": "write report.html for finished runs",
-    "bundle": "a Flower app to start by hand with `flwr run`",
-    "provision": "start-up kits for a real federation: certificates, keys, policies",
-    "coordinator": "run a real federation's coordinator from its kit",
-    "hospital": "run a hospital of a real federation from its kit",
-}
 
 HELP = f"""\
 fedpate {__version__}: PATE as a federation. Hospitals vote, only noisy labels leave, and the
@@ -68,16 +55,16 @@ def run_verb(verb: str, args: Sequence[str]) -> int:
     """Run a known verb and turn what stops it into an exit code."""
     keep_private()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # failures come to us, to be told in one line
-    module = importlib.import_module(f"fedpate.commands.{verb}")
-    if "-h" in args or "--help" in args:
-        say(module.HELP)
-        return 0
     # SIGINT too: a shell starts its background jobs deaf to it, and nothing would be tidied up.
     before = {
         number: signal.signal(number, signal.default_int_handler)
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
+        module = importlib.import_module(f"fedpate.commands.{verb}")
+        if "-h" in args or "--help" in args:
+            say(module.HELP)
+            return 0
         code = int(module.main(list(args)))
         sys.stdout.flush()
     except FedPateError as error:

@@ -7,7 +7,6 @@ works with; every refusal is one line that names the setting, the rule and the v
 """
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
@@ -18,17 +17,28 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fedpate import config_errors
+from fedpate._conf import CONF, options
 from fedpate.errors import ConfigError
 from fedpate.federation import plain
 from fedpate.federation.settings import Run
 
+__all__ = [
+    "CONF",
+    "NOISE_SETTINGS",
+    "build",
+    "compose",
+    "compose_with_hydra",
+    "explain",
+    "options",
+    "parse",
+    "register",
+    "settle_noise",
+    "to_settings",
+]
+
 T = TypeVar("T")
 
 NOISE_SETTINGS = ("mechanism.noise_scale", "mechanism.flip_probability")
-
-_HERE = Path(__file__).resolve().parent
-# In a wheel conf/ lies inside the package, in an editable installation beside it.
-CONF = next(folder for folder in (_HERE / "conf", _HERE.parent / "conf") if folder.is_dir())
 
 
 def register(
@@ -46,11 +56,6 @@ def register(
     for group in groups:
         for name, cls in plain.registry(group).items():
             store.store(group=group, name=f"{name}_schema", node=_fillable(cls))
-
-
-def options(group: str) -> list[str]:
-    """What can be typed after `GROUP=`."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
 def compose(name: str, overrides: Sequence[str]) -> DictConfig:

@@ -1,5 +1,6 @@
 """The command line: verbs, help, exit codes, one line per refusal."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -94,6 +95,25 @@ def test_what_stops_a_verb_is_one_line_and_an_exit_code(monkeypatch, error, code
     stopped = fedpate("report", "x")
     assert stopped.code == code
     assert only_line(stopped.err).startswith(f"fedpate report: {line}")
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_ctrl_c_ends_every_verb_in_one_line(monkeypatch, verb):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib.import_module(f"fedpate.commands.{verb}"), "main", interrupted)
+    stopped = fedpate(verb)
+    assert (stopped.code, stopped.out) == (130, "")
+    assert only_line(stopped.err) == f"fedpate {verb}: interrupted"
+
+
+def test_ctrl_c_while_a_verb_is_still_being_imported_is_no_traceback(monkeypatch):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib, "import_module", interrupted)
+    assert only_line(fedpate("plan").err) == "fedpate plan: interrupted"
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):

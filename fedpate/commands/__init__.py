@@ -3,3 +3,19 @@
 Each has `HELP`, what `fedpate VERB --help` prints, and `main(args) -> exit code`. Heavy imports
 (torch, Flower, Hydra, matplotlib) stand inside functions, so that help answers at once.
 """
+
+VERBS = {
+    "simulate": "a simulated federation of hospitals on this machine, end to end",
+    "plan": "before any training: which mechanism, noise and number of labels are worth having",
+    "account": "what releasing labels from a file of votes costs in privacy",
+    "ledger": "what was spent and on what; whether the record was tampered with",
+    "audit": "measure a lower bound on epsilon and hold it against the claim",
+    "sensitivity": "remove each record or teacher in turn and see what an answer owes to it",
+    "report": "write report.html for finished runs",
+    "bundle": "a Flower app to start by hand with `flwr run`",
+    "provision": "start-up kits for a real federation: certificates, keys, policies",
+    "coordinator": "run a real federation's coordinator from its kit",
+    "hospital": "run a hospital of a real federation from its kit",
+    "doctor": "whether everything that a run needs is here and in order",
+    "completion": "make the Tab key of bash, zsh or fish complete verbs and settings",
+}

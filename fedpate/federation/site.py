@@ -13,6 +13,7 @@ from flwr.app import Context
 from fedpate.data.federated import Federated, federate
 from fedpate.errors import ConfigError
 from fedpate.federation.answers import AnswerCache
+from fedpate.federation.cache_folder import default_store
 from fedpate.federation.hospital import Hospital
 from fedpate.federation.refusals import Code, Refusal
 from fedpate.federation.settings import Run, Simulation, TrainSettings
@@ -138,12 +139,6 @@ def coordinator_side(run: Run, folder: Path) -> Side:
         settings=settings,
         truth=truth,
     )
-
-
-def default_store() -> Path:
-    """The user's cache folder for teachers of simulations."""
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(caches) / "fedpate"
 
 
 def _partition(context: Context) -> int | None:
