@@ -75,8 +75,10 @@ def requirements() -> Iterator[Check]:
     yield from unmet
     flower = next(need for need in core if need.name == "flwr")
     if _unmet(flower) is None:
-        found = importlib.metadata.version("flwr")
-        yield Check("flower", OK, f"{found}, compatible ({flower.specifier}; peers need the same)")
+        version = importlib.metadata.version("flwr")
+        yield Check(
+            "flower", OK, f"{version}, compatible ({flower.specifier}; peers need the same)"
+        )
 
 
 def _unmet(need: Requirement) -> Check | None:
@@ -98,7 +100,8 @@ def extras() -> Check:
         metadata = importlib.metadata.metadata("fedpate")
     except importlib.metadata.PackageNotFoundError:
         return Check("extras", NOTE, "unknown: fedpate is not installed")
-    have, lack = [], []
+    have: list[str] = []
+    lack: list[str] = []
     for extra in metadata.get_all("Provides-Extra") or []:
         parts = [
             need
