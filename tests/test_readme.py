@@ -56,6 +56,37 @@ def test_the_demo_prints_what_the_readme_shows(tmp_path, monkeypatch):
         assert len(row(shown, name)) == len(row(printed, name))
 
 
+def test_the_lines_of_python_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    lines = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    assert len([line for line in lines.splitlines() if line]) <= 12
+    exec(compile(lines, "README.md", "exec"), {})
+    assert "epsilon per patient 5.4" in capsys.readouterr().out
+    assert (tmp_path / "run.png").stat().st_size > 10_000
+
+
+def test_the_first_screen_has_what_a_newcomer_needs_in_this_order():
+    places = [
+        README.index(words)
+        for words in (
+            *(
+                "PATE as a federation",
+                "python3 run.py demo",
+                "guaranteed epsilon",
+                "import fedpate",
+            ),
+            *("## Who sees what", "## What we claim", "## Things to try", "## What happens"),
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_every_file_that_the_readme_names_is_there():
+    for path in re.findall(r"`((?:tests|docs|experiments)/[\w./-]+)`", README):
+        assert (ROOT / path).exists(), path
+
+
 def test_the_trust_table_and_the_meaning_of_epsilon_are_there():
     for words in (
         "**Smaller epsilon is more private.**",
