@@ -62,6 +62,7 @@ def examples(help_text: str) -> list[list[str]]:
 
 def _arguments(text: str) -> Iterator[list[str]]:
     for line in text.replace("\\\n", " ").splitlines():
+        line = re.sub(r'^eval "\$\((.*?)\)"', r"\1", line)
         if not re.match(r"(python3 run\.py )?fedpate ", line):
             continue
         words = shlex.split(line, comments=True)

@@ -13,12 +13,14 @@ from fedpate.report.text import epsilon
 
 WALKTHROUGHS = (
     "tutorial.md",
+    "howto/install.md",
     *("howto/data.md", "howto/model.md", "howto/budget.md", "howto/sweep.md"),
     *("howto/report.md", "howto/audit.md", "howto/ledger.md"),
     "concepts/two-steps.md",
 )
 # Composed in test_commands, but not run here, and why.
 NOT_RUN = {
+    "doctor": "what it finds depends on the machine; tests/commands/test_doctor.py",
     "data.path=DIR": "a folder of the reader's images",
     "data.root=DIR": "data sets that are not in the repository",
     "teacher=cnn": "convolutions on two slow cores",
