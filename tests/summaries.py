@@ -77,3 +77,47 @@ _SUMMARY: dict[str, Any] = {
 def summary() -> dict[str, Any]:
     """A fresh copy, to be changed at will."""
     return copy.deepcopy(_SUMMARY)
+
+
+def details() -> dict[str, Any]:
+    """A details.json that belongs to a simulation; a fresh copy."""
+    return copy.deepcopy(_DETAILS)
+
+
+def _event(votes_moved: int, count: int) -> dict[str, Any]:
+    piece = {"kind": "noisy_argmax", "noise_scale": 10.0, "votes_moved": votes_moved}
+    return {"pieces": [{**piece, "count": count}], "slack": 0.0}
+
+
+_DETAILS: dict[str, Any] = {
+    "schema": 1,
+    "releasable": False,
+    "finished": "2026-01-31T12:00:00+00:00",
+    "versions": {"python": "3.11.7", "fedpate": "0.1.0"},
+    "class_names": ["zero", "one"],
+    "ledger": {
+        "path": None,
+        "head": "ab" * 32,
+        "charges": [
+            {
+                "purpose": f"{count} labels of digits by gnmax",
+                "queries": count,
+                "events": {"patient": _event(1, count), "hospital": _event(5, count)},
+            }
+            for count in (40, 60)
+        ],
+    },
+    "student": {"confusion": [[2, 1], [0, 4]]},
+    "labels": {"confusion": [[1, 0], [1, 3]], "unanswered": [1, 0]},
+    "consensus": [0] * 12 + [1, 0, 2, 0, 3, 0, 5, 9],
+    "hospitals": [
+        {
+            "name": f"hospital-{number}",
+            "classes": [10 * number, 30],
+            "teachers": 5,
+            "dropped": number == 2,
+            "accuracy_alone": 0.8,
+        }
+        for number in range(3)
+    ],
+}

@@ -107,8 +107,8 @@ class RunDirectory:
                 np.savez_compressed(
                     draft / "votes.npz", counts=votes.counts, query_ids=votes.query_ids
                 )
-            for name, content in ((DETAILS, details), (SUMMARY, summary)):
-                text = _json.dumps(content, indent=1) + "\n"
+            for name, content, indent in ((DETAILS, details, None), (SUMMARY, summary, 1)):
+                text = _json.dumps(content, indent=indent) + "\n"
                 (draft / name).write_text(text, encoding="utf-8")
             (self.path / SUMMARY).unlink(missing_ok=True)  # of an earlier run into this folder
             files = sorted(draft.iterdir(), key=lambda file: file.name == SUMMARY)

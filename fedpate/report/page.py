@@ -1,21 +1,37 @@
-"""`report.html`: one self-contained page about one run, every number from its summary.json.
+"""`report.html`: one self-contained page about one run, every number from what it recorded.
 
-Nothing is loaded and nothing runs: the page's own policy forbids it. Values are escaped.
+Nothing is loaded and nothing runs: the page's own policy forbids it. Values are escaped. A number
+of summary.json is a `<data>` element that names its key and holds all its digits.
 """
 
-import json
+import shlex
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
-from omegaconf import OmegaConf
 
+from fedpate import _json
 from fedpate.errors import ConfigError
-from fedpate.report import plots, text, words
+from fedpate.report import breakdown, pictures, recorded, text, words
+from fedpate.report.recorded import SUMMARY, Recorded, read_summary
+from fedpate.report.spending import spending
 
-SUMMARY, LEDGER, PAGE = "summary.json", "ledger.sqlite", "report.html"
-SCHEMA = 1
+PAGE = "report.html"
+UNITS = ("patient", "hospital")
+FORMS: dict[str, Callable[[Any], str]] = {
+    "number": text.count,
+    "epsilon": text.epsilon,
+    "percent": text.percent,
+    "scale": text.scale,
+    "size": text.size,
+    "seconds": lambda value: f"{value:.1f} s",
+    "auc": lambda value: f"{value:.3f}",
+    "short": lambda value: f"{value:.6g}",
+}
+
+__all__ = ["PAGE", "SUMMARY", "read_summary", "render", "template", "write", "write_page"]
 
 
 def write(folder: Path) -> Path:
@@ -23,9 +39,17 @@ def write(folder: Path) -> Path:
 
     Raises:
       ConfigError: no finished run, or one of another version, or the page cannot be written.
+      LedgerError: the run's ledger is broken.
     """
-    page = folder / PAGE
-    html = render(read_summary(folder), ledger_head(folder), settings(folder), folder.name)
+    return write_page(folder / PAGE, render(recorded.read(folder)))
+
+
+def write_page(page: Path, html: str) -> Path:
+    """Write any page; returns where.
+
+    Raises:
+      ConfigError: it cannot be written.
+    """
     try:
         page.write_text(html, encoding="utf-8")
     except OSError as error:
@@ -33,61 +57,36 @@ def write(folder: Path) -> Path:
     return page
 
 
-def read_summary(folder: Path) -> dict[str, Any]:
-    """What `summary.json` holds.
-
-    Raises:
-      ConfigError: there is none, or it is not a summary that this version reads.
-    """
-    try:
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"RUN_DIR must be the directory of a finished run, got {folder} "
-            f"without a readable {SUMMARY}"
-        ) from error
-    if not isinstance(summary, dict) or summary.get("schema") != SCHEMA:
-        raise ConfigError(
-            f"{folder / SUMMARY} must be of schema {SCHEMA}, which this version reads"
-        )
-    return summary
-
-
-def ledger_head(folder: Path) -> str | None:
-    """The hash of the last entry of the run's own ledger; None where it has none."""
-    if not (folder / LEDGER).is_file():
-        return None
-    from fedpate.privacy.ledger import PrivacyLedger
-
-    with PrivacyLedger.read(folder / LEDGER) as ledger:
-        return ledger.head
+def render(run: Recorded) -> str:
+    """The page."""
+    summary, details = run.summary, run.details
+    rows = [row for row in words.accuracies(summary) if row.accuracy is not None]
+    return template("page.html").render(
+        s=summary,
+        d=details,
+        v=Numbers(summary),
+        share=_share,
+        simulation=summary["data"]["train_records"] is not None,
+        sentences=words.three_sentences(summary),
+        warning=words.warning(summary),
+        mechanism=words.mechanism(summary["mechanism"]),
+        units=words.units(summary),
+        what_left=words.what_left(summary),
+        assumptions=words.assumptions(summary),
+        who_saw_what=words.who_saw_what(summary),
+        accuracies=rows,
+        flow=_drawn(pictures.data_flow(summary)),
+        audit=run.audit,
+        head=run.head,
+        ledger=shlex.quote(run.ledger or run.name),
+        settings=run.settings,
+        run_name=run.name,
+        **_from_details(summary, details),
+    )
 
 
-def settings(folder: Path) -> str | None:
-    """The composed settings, as Hydra recorded them; None where it was not there."""
-    config, hydra = (folder / ".hydra" / name for name in ("config.yaml", "hydra.yaml"))
-    if not (config.is_file() and hydra.is_file()):
-        return None
-    chosen = OmegaConf.select(OmegaConf.load(hydra), "hydra.runtime.choices") or {}
-    options = [
-        f"{group}={option}"
-        for group, option in sorted(chosen.items())
-        if "/" not in group and option
-    ]
-    return f"# {' '.join(options)}\n" + config.read_text(encoding="utf-8")
-
-
-def render(
-    summary: dict[str, Any], head: str | None, recorded_settings: str | None, run_name: str
-) -> str:
-    """The page.
-
-    Args:
-      summary: schema 1.
-      head: of the ledger, or None.
-      recorded_settings: YAML, or None.
-      run_name: the run directory's name, for the command that checks the ledger again.
-    """
+def template(name: str) -> jinja2.Template:
+    """One of the templates beside this module; everything that it shows is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -95,22 +94,69 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"epsilon": text.epsilon, "percent": text.percent}
-    environment.filters |= {"scale": text.scale, "size": text.size, "number": text.count}
-    rows = words.accuracies(summary)
-    told = "; ".join(f"{row.name} {text.percent(row.accuracy)}" for row in rows)
-    bars = plots.accuracy_bars(rows, f"Bar chart of accuracies: {told}")
-    return environment.get_template("page.html").render(
-        s=summary,
-        sentences=words.three_sentences(summary),
-        warning=words.warning(summary),
-        mechanism=words.mechanism(summary["mechanism"]),
-        relation=words.relation(summary["privacy"]),
-        assumptions=words.assumptions(summary),
-        who_saw_what=words.who_saw_what(summary),
-        accuracies=rows,
-        bars=Markup(bars),  # noqa: S704 - made by plots.svg, which escapes
-        head=head,
-        settings=recorded_settings,
-        run_name=run_name,
-    )
+    environment.filters |= FORMS
+    return environment.get_template(name)
+
+
+class Numbers:
+    """Numbers of summary.json by their key, as `<data>` elements."""
+
+    def __init__(self, summary: Mapping[str, Any]) -> None:
+        self._summary = summary
+        self._shown = {"schema"}
+
+    def __call__(self, key: str, form: str = "number") -> Markup:
+        """The number at `key` (names joined by dots) in one of `FORMS`; a dash for null."""
+        value: Any = self._summary
+        for name in key.split("."):
+            value = value.get(name)
+        self._shown.add(key)
+        if value is None:
+            return Markup("-")
+        element = '<data value="{}" data-key="{}">{}</data>'
+        return Markup(element).format(_json.dumps(value), key, FORMS[form](value))  # noqa: S704
+
+    def others(self) -> list[str]:
+        """Keys of the numbers that the page has not shown so far: none is left out."""
+        return [key for key in _number_keys(self._summary) if key not in self._shown]
+
+
+def _number_keys(block: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in block.items():
+        if isinstance(value, Mapping):
+            yield from _number_keys(value, f"{prefix}{name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{prefix}{name}"
+
+
+def _from_details(summary: Mapping[str, Any], details: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the page shows from details.json; all empty without it."""
+    if details is None:
+        empty = ("curves", "charges", "classes", "class_names", "hospitals")
+        return {**dict.fromkeys(empty, ()), "consensus": None, "matrix": None}
+    privacy, charges = summary["privacy"], details["ledger"]["charges"]
+    curves = []
+    for unit in UNITS:
+        if found := spending(charges, unit, privacy["delta"]):
+            budget = privacy[unit]["budget"]
+            curve = pictures.spending_curve(found, unit, privacy["delta"], budget)
+            curves.append((unit, _drawn(curve)))
+    bins = details["consensus"]
+    return {
+        "curves": curves,
+        "charges": charges,
+        "consensus": _drawn(pictures.consensus_bars(bins)) if bins else None,
+        "classes": breakdown.class_rows(details),
+        "class_names": breakdown.class_names(details),
+        "matrix": breakdown.matrix(details),
+        "hospitals": breakdown.hospital_rows(details),
+    }
+
+
+def _share(part: float, whole: float) -> str:
+    """A percentage for a style, at most 100."""
+    return f"{100 * min(1.0, part / whole):.4g}"
+
+
+def _drawn(picture: str) -> Markup:
+    return Markup(picture)  # noqa: S704 - made by `drawing`, which escapes

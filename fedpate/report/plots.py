@@ -1,67 +1,28 @@
-"""Pictures for the page: inline SVG that follows the page's colours, the same bytes every time."""
+"""Pictures as SVG files of their own, the same bytes every time; a page has `pictures`."""
 
 import io
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from fedpate.report import text
-from fedpate.report.words import Accuracy
-
 if TYPE_CHECKING:
     from fedpate.privacy.account import Curves
 
-# Colours that cannot occur otherwise stand for the page's own, which differ in the dark.
-_INK, _ACCENT, _FAINT = "#010203", "#010204", "#010205"
-_CSS = {_INK: "currentColor", _ACCENT: "var(--accent)", _FAINT: "var(--faint)"}
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: readable by a screen reader, and small
     "svg.hashsalt": "fedpate",
     "font.family": "sans-serif",
     "font.size": 11,
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
 }
-
-
-# A file of its own has no page to take colours from.
-_PLAIN: dict[Any, Any] = {key: "black" for key, value in _STYLE.items() if value == _INK}
-
-
-def accuracy_bars(rows: Sequence[Accuracy], description: str) -> str:
-    """Horizontal bars, the run's own results in the accent colour.
-
-    Args:
-      rows: from `words.accuracies`; those without a number are left out.
-      description: what a screen reader says.
-    """
-    shown = [row for row in rows if row.accuracy is not None][::-1]
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(5.0, 0.4 + 0.33 * len(shown)), layout="constrained")
-        axes = figure.add_subplot()
-        values = [row.accuracy or 0.0 for row in shown]
-        colors = [_ACCENT if row.ours else _FAINT for row in shown]
-        axes.barh([row.name for row in shown], values, color=colors, height=0.7)
-        for place, value in enumerate(values):
-            axes.text(value + 0.01, place, text.percent(value), va="center")
-        axes.set_xlim(0, 1.13)
-        axes.xaxis.set_visible(False)
-        axes.tick_params(length=0)
-        for side in axes.spines.values():
-            side.set_visible(False)
-        return svg(figure, description)
 
 
 def frontier(plan: Mapping[str, Any]) -> str:
     """Expected label accuracy against the guaranteed epsilon of a plan, as an SVG file."""
     rows, unit = plan["frontier"]["rows"], plan["frontier"]["unit"]
-    with mpl.rc_context({**_STYLE, **_PLAIN}):
+    with plain():
         figure = Figure(figsize=(6.0, 3.6), layout="constrained")
         axes = figure.add_subplot()
         epsilons = [row["epsilon"][unit] for row in rows]
@@ -75,7 +36,7 @@ def frontier(plan: Mapping[str, Any]) -> str:
 
 def epsilon_per_query(curves: "Curves") -> str:
     """Epsilon per patient after each number of queries, as an SVG file. Not releasable."""
-    with mpl.rc_context({**_STYLE, **_PLAIN}):
+    with plain():
         figure = Figure(figsize=(6.0, 3.6), layout="constrained")
         axes = figure.add_subplot()
         axes.plot(curves.queries, curves.guaranteed, label="guaranteed", linewidth=2)
@@ -93,7 +54,7 @@ def epsilon_per_query(curves: "Curves") -> str:
 
 def consensus(curves: "Curves") -> str:
     """How many teachers agree, over the queries, as an SVG file. Not releasable."""
-    with mpl.rc_context({**_STYLE, **_PLAIN}):
+    with plain():
         figure = Figure(figsize=(6.0, 3.0), layout="constrained")
         axes = figure.add_subplot()
         width = 100 / len(curves.consensus)
@@ -104,22 +65,13 @@ def consensus(curves: "Curves") -> str:
         return standalone(figure)
 
 
+def plain() -> AbstractContextManager[None]:
+    """Inside, figures have the style of a file of its own: `standalone` writes it."""
+    return mpl.rc_context(_STYLE)
+
+
 def standalone(figure: Figure) -> str:
     """An SVG file of its own, the same bytes every time."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()
-
-
-def svg(figure: Figure, description: str) -> str:
-    """One inline `<svg>` element with a label for screen readers and the page's colours."""
-    file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    drawing = file.getvalue()
-    drawing = drawing[drawing.index("<svg") :]
-    drawing = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", drawing, flags=re.DOTALL)
-    drawing = re.sub(r' width="[^"]*pt"| height="[^"]*pt"', "", drawing, count=2)
-    for color, name in _CSS.items():
-        drawing = drawing.replace(color, name)
-    label = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
-    return drawing.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

@@ -19,6 +19,7 @@ class Accuracy:
     name: str
     accuracy: float | None
     note: str
+    key: str  # of the number in summary.json
     ours: bool = False  # the run's own result, not a baseline
 
 
@@ -45,18 +46,20 @@ def accuracies(summary: Summary) -> list[Accuracy]:
     labels, student, baselines = summary["labels"], summary["student"], summary["baselines"]
     answered = f"{labels['answered']} of {labels['asked']} queries answered"
     rows = [
-        Accuracy("released labels", labels["accuracy"], answered, ours=True),
+        Accuracy("released labels", labels["accuracy"], answered, "labels.accuracy", ours=True),
         Accuracy(
             "student",
             student["accuracy"],
             f"balanced {text.percent(student['balanced_accuracy'])}"
             + ("" if student["auc"] is None else f", AUC {student['auc']:.3f}"),
+            "student.accuracy",
             ours=True,
         ),
     ]
     if labels.get("accuracy_without_noise") is not None:
+        clean, key = labels["accuracy_without_noise"], "labels.accuracy_without_noise"
         note = "what the released labels would have been"
-        rows.insert(1, Accuracy("labels without noise", labels["accuracy_without_noise"], note))
+        rows.insert(1, Accuracy("labels without noise", clean, note, key))
     notes = {
         "vote_without_noise": ("teachers' vote", "without noise, on the test records"),
         "pooled": ("pooled training", "all records in one place"),
@@ -66,7 +69,7 @@ def accuracies(summary: Summary) -> list[Accuracy]:
         "majority_class": ("majority class", "always the same answer"),
     }
     rows += [
-        Accuracy(name, baselines[key], note)
+        Accuracy(name, baselines[key], note, f"baselines.{key}")
         for key, (name, note) in notes.items()
         if baselines.get(key) is not None
     ]
@@ -160,6 +163,29 @@ def assumptions(summary: Summary) -> list[str]:
         "The public records and the test records share no patient with the hospitals' records.",
         noise,
         "Every query is charged before its label exists, also one that stays unanswered.",
+    ]
+
+
+def units(summary: Summary) -> list[tuple[str, str]]:
+    """(unit, what changes between two neighbouring federations)."""
+    k = summary["federation"]["teachers_per_hospital"]
+    votes = "the vote of its one teacher" if k == 1 else f"the votes of its {k} teachers"
+    return [
+        ("patient", "all records of one patient; they move one teacher's vote"),
+        ("hospital", f"all patients of one hospital; they move {votes}"),
+    ]
+
+
+def what_left(summary: Summary) -> list[str]:
+    """All that a hospital sends."""
+    local = summary["federation"]["trust"] == "local"
+    noise = ", with the hospital's own noise" if local else ""
+    sent = text.size(summary["bytes"]["from_hospitals"])
+    return [
+        "for each public record and class, how many of its models chose that class"
+        f"{noise}: {sent} from all hospitals together",
+        "its name and how many models it has",
+        "a code if something went wrong, never the message",
     ]
 
 
