@@ -73,12 +73,12 @@ class AuditFailed(NothingReleased):
 class QuorumError(NothingReleased):
     """Too few hospitals answered; nothing was released or charged."""
 
-    def __init__(self, present: int, needed: int, step: str) -> None:
+    def __init__(self, present: int, needed: int, step: str, missing: str = "") -> None:
         super().__init__(
             f"min_hospitals={needed} hospitals are needed, {present} completed '{step}'; "
-            "nothing was released or charged"
+            "nothing was released or charged" + (f"; missing: {missing}" if missing else "")
         )
-        self.present, self.needed, self.step = present, needed, step
+        self.present, self.needed, self.step, self.missing = present, needed, step, missing
 
-    def __reduce__(self) -> tuple[type["QuorumError"], tuple[int, int, str]]:
-        return type(self), (self.present, self.needed, self.step)
+    def __reduce__(self) -> tuple[type["QuorumError"], tuple[int, int, str, str]]:
+        return type(self), (self.present, self.needed, self.step, self.missing)

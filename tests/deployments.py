@@ -68,6 +68,10 @@ class Running:
             assert time.monotonic() < deadline, f"no {words!r} in:\n{self.text()}"
             time.sleep(0.1)
 
+    def wait(self):
+        """Its exit code, when it has ended by itself."""
+        return self.process.wait(PATIENCE_S)
+
     def stop(self, sign=signal.SIGTERM):
         if self.process.poll() is None:
             self.process.send_signal(sign)
@@ -101,9 +105,12 @@ class Federation:
         running.wait_for("is ready")
         return running
 
-    def hospital(self, name):
+    def hospital(self, name, data=None):
         kit = self.out / name
-        return self._start(name, "hospital", "start", kit, "--data", self.data)
+        return self._start(name, "hospital", "start", kit, "--data", data or self.data)
+
+    def command(self, *args):
+        return self._start(args[0], *args)
 
     def _start(self, name, *args):
         log = self.folder / f"{name}-{len(self.started)}.out"

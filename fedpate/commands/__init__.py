@@ -16,6 +16,7 @@ VERBS = {
     "provision": "start-up kits for a real federation: certificates, keys, policies",
     "coordinator": "run a real federation's coordinator from its kit",
     "hospital": "run a hospital of a real federation from its kit",
+    "deploy": "one run on a running federation of real hospitals",
     "doctor": "whether everything that a run needs is here and in order",
     "completion": "make the Tab key of bash, zsh or fish complete verbs and settings",
 }

@@ -46,6 +46,25 @@ def take_flag(args: Sequence[str], flag: str) -> tuple[bool, list[str]]:
     return flag in args, [arg for arg in args if arg != flag]
 
 
+def take_option(args: Sequence[str], option: str) -> tuple[str | None, list[str]]:
+    """The value after `option` (or `option=value`), and the other arguments.
+
+    Raises:
+      ConfigError: it has no value.
+    """
+    value, rest, words = None, list[str](), list(args)
+    while words:
+        word = words.pop(0)
+        name, equals, given = word.partition("=")
+        if name != option:
+            rest.append(word)
+            continue
+        if not equals and (not words or words[0].startswith("-")):
+            raise ConfigError(f"{option} must be followed by a value")
+        value = given if equals else words.pop(0)
+    return value, rest
+
+
 def for_hydra(args: Sequence[str]) -> list[str]:
     """The same arguments, options first: Hydra refuses overrides on both sides of an option.
 

@@ -71,7 +71,7 @@ def main(args: Sequence[str]) -> int:
     def task(cfg: "DictConfig", overrides: list[str], folder: Path) -> None:
         summaries.append(_simulate(cfg, overrides, folder))
         if not as_json:
-            _tell(summaries[-1], folder, " ".join(overrides) if sweep else None)
+            tell(summaries[-1], folder, " ".join(overrides) if sweep else None)
 
     refused = _hydra.run("simulate", rest, task)
     if refused and not sweep:
@@ -112,7 +112,7 @@ def _leave_one_out(run: "Run") -> None:
     )
 
 
-def _tell(summary: dict[str, Any], folder: Path, point: str | None) -> None:
+def tell(summary: dict[str, Any], folder: Path, point: str | None) -> None:
     """The closing table; one line for a point of a sweep."""
     from fedpate.commands import _output
     from fedpate.report import tables, words

@@ -35,6 +35,7 @@ class Dataset:
     missing_allowed: bool = False  # NaN may stand for "not measured"; known beforehand
     full_scale: float | None = None  # images: the largest value that a pixel can take
     fixed_split: tuple[Ints, Ints] | None = None  # (pool rows, test rows); the rest is private
+    columns: tuple[str, ...] | None = None  # names of a table's features, where they have any
 
     def __post_init__(self) -> None:
         n = len(self.features)

@@ -7,6 +7,7 @@ Formal guarantees of every partition; tests/data/test_dealing.py checks them for
     `rng` only, never on labels or features: replacing one patient's records moves no other patient.
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,9 @@ from fedpate.data.partition import NO_HOSPITALS, Partitioner, Patients
 from fedpate.data.splits import first_of_each
 from fedpate.errors import ConfigError, DataError
 from fedpate.records import Ints
+from fedpate.rng import stream, stream_seed
+
+STREAM = "partition"  # the name of the random stream of a federation's dealing
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +36,10 @@ class Partition:
         here = np.flatnonzero(self.hospital_of_record == hospital)
         shard = self.shard_of_record[here]
         return [here[shard == index] for index in range(self.shards_per_hospital)]
+
+
+# Of whoever deals nothing: the coordinator of real hospitals.
+NOBODY = Partition(np.zeros(0, np.int64), np.zeros(0, np.int64), 0, 0)
 
 
 def hospital_count(partitioner: Partitioner, asked: int | None, known: int) -> int:
@@ -99,6 +107,20 @@ def deal(
     return Partition(
         home[patient_of_record], shard[patient_of_record], n_hospitals, shards_per_hospital
     )
+
+
+def own_stream(seed: int, hospital: str) -> np.random.Generator:
+    """The generator with which a real hospital deals its own patients to its shards.
+
+    A hospital called hospital-3 deals as the fourth hospital of a simulation with this seed does,
+    so that a deployment can be held against a simulation; any other name has a stream of its own.
+    """
+    simulated = re.fullmatch(r"hospital-(\d{1,6})", hospital)
+    if simulated is None:
+        return stream(seed, STREAM, hospital)
+    # What `Generator.spawn` gives its child of that number.
+    spawned = np.random.SeedSequence(stream_seed(seed, STREAM), spawn_key=(int(simulated[1]),))
+    return np.random.default_rng(spawned)
 
 
 def patient_shards(patients: Ints, n_shards: int, rng: np.random.Generator) -> Ints:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fedpate import rng
 from fedpate.data.dataset import Dataset, Source
-from fedpate.data.dealing import Partition, deal, hospital_count
+from fedpate.data.dealing import STREAM, Partition, deal, hospital_count
 from fedpate.data.partition import Partitioner
 from fedpate.data.preprocessing import Preprocessing
 from fedpate.data.sources import load_cached
@@ -88,6 +88,6 @@ def federate(
         None if dataset.hospitals is None else dataset.hospitals[rows],
         hospital_count(partitioner, hospitals, len(dataset.hospital_names)),
         shards_per_hospital,
-        rng.stream(seed, "partition"),
+        rng.stream(seed, STREAM),
     )
     return Federated(dataset, parts, partition)

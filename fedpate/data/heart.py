@@ -14,9 +14,10 @@ import numpy as np
 
 from fedpate.data.dataset import Dataset
 from fedpate.data.files import is_file
+from fedpate.data.preprocessing import Floats32
 from fedpate.data.splits import check_fractions
 from fedpate.errors import DataError
-from fedpate.records import Floats
+from fedpate.records import Floats, Ints
 
 FILES = {
     "Cleveland": "processed.cleveland.data",
@@ -24,8 +25,12 @@ FILES = {
     "Switzerland": "processed.switzerland.data",
     "VA Long Beach": "processed.va.data",
 }
-N_FEATURES = 13
-NEVER_ZERO = (3, 4)  # trestbps (mm Hg) and chol (mg/dl)
+COLUMNS = (
+    *("age", "sex", "cp", "trestbps", "chol", "fbs", "restecg"),
+    *("thalach", "exang", "oldpeak", "slope", "ca", "thal"),
+)
+CLASSES = ("healthy", "diseased")
+NEVER_ZERO = ("trestbps", "chol")  # mm Hg and mg/dl
 
 
 @dataclass(frozen=True)
@@ -49,30 +54,46 @@ class HeartDisease:
                 f"data.root={self.root} must hold heart-disease/ with {', '.join(missing)} "
                 "(UCI Heart Disease)"
             )
-        tables = [_read(folder / file) for file in FILES.values()]
-        records = np.concatenate(tables)
-        features = records[:, :N_FEATURES].astype(np.float32)
-        for column in NEVER_ZERO:  # Switzerland and VA write 0 where nothing was measured
-            features[features[:, column] == 0, column] = np.nan
+        tables = [read_file(folder / file, "data.root") for file in FILES.values()]
+        sizes = [len(labels) for _, labels in tables]
         return Dataset(
             name=self.name,
-            features=features,
-            labels=(records[:, N_FEATURES] > 0).astype(np.int64),
-            class_names=("healthy", "diseased"),
-            patients=np.arange(len(records), dtype=np.int64),
-            hospitals=np.repeat(np.arange(len(tables)), [len(table) for table in tables]),
+            features=np.concatenate([features for features, _ in tables]),
+            labels=np.concatenate([labels for _, labels in tables]),
+            class_names=CLASSES,
+            patients=np.arange(sum(sizes), dtype=np.int64),
+            hospitals=np.repeat(np.arange(len(tables)), sizes),
             hospital_names=tuple(FILES),
             missing_allowed=True,
+            columns=COLUMNS,
         )
 
 
-def _read(path: Path) -> Floats:
+def read_file(path: Path, setting: str) -> tuple[Floats32, Ints]:
+    """One hospital's file: (n_patients, 13) features with NaN for "not measured", and labels.
+
+    Args:
+      path: a `processed.*.data` file.
+      setting: what messages call where it is.
+
+    Raises:
+      DataError: not such a file.
+    """
+    records = _read(path, setting)
+    features = records[:, : len(COLUMNS)].astype(np.float32)
+    for name in NEVER_ZERO:  # Switzerland and VA write 0 where nothing was measured
+        column = COLUMNS.index(name)
+        features[features[:, column] == 0, column] = np.nan
+    return features, (records[:, len(COLUMNS)] > 0).astype(np.int64)
+
+
+def _read(path: Path, setting: str) -> Floats:
     """(n_patients, 14) with NaN for "?"."""
     rows = []
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeError):
-        raise DataError(f"data.root: {path.name} cannot be read as text") from None
+        raise DataError(f"{setting}: {path.name} cannot be read as text") from None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -80,12 +101,12 @@ def _read(path: Path) -> Floats:
             row = [math.nan if cell.strip() == "?" else float(cell) for cell in line.split(",")]
         except ValueError:
             row = []
-        if len(row) != N_FEATURES + 1 or any(map(math.isinf, row)) or math.isnan(row[-1]):
+        if len(row) != len(COLUMNS) + 1 or any(map(math.isinf, row)) or math.isnan(row[-1]):
             raise DataError(
-                f"data.root: line {number} of {path.name} must be {N_FEATURES} numbers or '?' "
+                f"{setting}: line {number} of {path.name} must be {len(COLUMNS)} numbers or '?' "
                 "and a label"
             )
         rows.append(row)
     if not rows:
-        raise DataError(f"data.root: {path.name} must hold records, it is empty")
+        raise DataError(f"{setting}: {path.name} must hold records, it is empty")
     return np.array(rows)

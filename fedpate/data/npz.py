@@ -1,4 +1,4 @@
-"""Integer arrays out of an npz file that somebody else made: no pickle, and no zip bomb.
+"""Arrays of numbers out of an npz file that somebody else made: no pickle, and no zip bomb.
 
 An npz is a zip of `.npy` files. What the zip's directory declares is checked before anything is
 unpacked: the members, their compression and their size. What the `.npy` header declares must then
@@ -24,19 +24,28 @@ Integers = npt.NDArray[np.integer[Any]]
 
 MOST_BYTES = 2**30  # of the file, and of all arrays together; PathMNIST, the largest, has 252 MB
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what numpy writes
+WHOLE, NUMBERS = "ui", "uif"  # numpy's letters of types
 _ENCRYPTED = 1  # bit of a member's flags
 
 
-def read_arrays(path: Path, names: Sequence[str], setting: str) -> dict[str, Integers]:
-    """Read some arrays of whole numbers; other members of the file are left alone.
+def read_arrays(
+    path: Path,
+    names: Sequence[str],
+    setting: str,
+    kinds: str = WHOLE,
+    optional: Sequence[str] = (),
+) -> dict[str, npt.NDArray[Any]]:
+    """Read some arrays of numbers; other members of the file are left alone.
 
     Args:
       path: the npz file.
       names: the arrays, as `numpy.load` would name them.
       setting: what messages call the file, e.g. "data.root=data: bloodmnist.npz".
+      kinds: numpy's letters of the types that may come: `WHOLE`, or `NUMBERS`.
+      optional: arrays that are read too where they are there.
 
     Raises:
-      DataError: no such file, a damaged one, too large, or arrays that are not whole numbers.
+      DataError: no such file, a damaged one, too large, or arrays of something else.
     """
     if not is_file(path):
         raise DataError(f"{setting} must be a file, it is a folder or not there")
@@ -44,8 +53,12 @@ def read_arrays(path: Path, names: Sequence[str], setting: str) -> dict[str, Int
         if path.stat().st_size > MOST_BYTES:
             raise DataError(f"{setting} must have at most {MOST_BYTES} bytes, it is larger")
         with zipfile.ZipFile(path) as archive:
+            there = set(archive.namelist())
+            names = [*names, *(name for name in optional if f"{name}.npy" in there)]
             members = _members(archive, names, setting)
-            return {name: _read(archive, members[name], f"{setting}: {name}") for name in names}
+            return {
+                name: _read(archive, members[name], f"{setting}: {name}", kinds) for name in names
+            }
     except FedPateError:
         raise
     # RuntimeError and its NotImplementedError: a feature of zip that the standard library lacks.
@@ -75,9 +88,11 @@ def _members(
     return members
 
 
-def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str) -> Integers:
+def _read(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str, kinds: str
+) -> npt.NDArray[Any]:
     with archive.open(info) as stream:
-        shape, column_major, dtype = _header(stream, what)
+        shape, column_major, dtype = _header(stream, what, kinds)
         n_bytes = math.prod(shape) * dtype.itemsize
         if min(shape, default=0) < 0 or n_bytes != info.file_size - stream.tell():
             raise DataError(f"{what} must be as long as its header says, it is not")
@@ -88,7 +103,9 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str) -> Integer
     return np.frombuffer(content, dtype).reshape(shape, order=order)  # type: ignore[call-overload,no-any-return]
 
 
-def _header(stream: IO[bytes], what: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _header(
+    stream: IO[bytes], what: str, kinds: str
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = npy.read_magic(stream)
     if version == (1, 0):
         shape, column_major, dtype = npy.read_array_header_1_0(stream)
@@ -96,6 +113,7 @@ def _header(stream: IO[bytes], what: str) -> tuple[tuple[int, ...], bool, np.dty
         shape, column_major, dtype = npy.read_array_header_2_0(stream)
     else:
         raise DataError(f"{what} must be of version 1.0 or 2.0 of the npy format")
-    if dtype.kind not in "ui":  # also keeps out "O", which would be a pickle
-        raise DataError(f"{what} must hold whole numbers, it holds {dtype}")
+    if dtype.kind not in kinds:  # also keeps out "O", which would be a pickle
+        wanted = "whole numbers" if kinds == WHOLE else "numbers"
+        raise DataError(f"{what} must hold {wanted}, it holds {dtype}")
     return shape, column_major, dtype

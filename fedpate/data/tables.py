@@ -77,14 +77,16 @@ class Csv:
             hospitals, hospital_names = column_codes(
                 frame[self.hospital], f"data.hospital={self.hospital}"
             )
+        features, columns = _features(frame.drop(columns=list(self._roles().values())))
         dataset = Dataset(
             name=self.name,
-            features=_features(frame.drop(columns=list(self._roles().values()))),
+            features=features,
             labels=labels,
             class_names=class_names,
             patients=patients,
             hospitals=hospitals,
             hospital_names=hospital_names,
+            columns=columns,
         )
         return without_small(
             dataset, rule=self.small_hospitals, fewest_patients=self.fewest_patients
@@ -148,8 +150,8 @@ def _is_text(column: "pd.Series[Any]") -> bool:
     return types.infer_dtype(column, skipna=True) in ("string", "boolean")
 
 
-def _features(frame: "pd.DataFrame") -> npt.NDArray[np.float32]:
-    """(n_records, n_columns or more) float32, columns in the order of the file."""
+def _features(frame: "pd.DataFrame") -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+    """(n_records, n_columns or more) float32 in the order of the file, and the columns' names."""
     from pandas.api import types
 
     if frame.columns.empty:
@@ -160,25 +162,30 @@ def _features(frame: "pd.DataFrame") -> npt.NDArray[np.float32]:
         raise DataError(
             f"features must not be missing, some of {len(frame)} records are in {listed(named)}"
         )
-    blocks = []
+    blocks, names = [], list[str]()
+    categories: tuple[str, ...]
     for name in frame.columns:
         column = frame[name]
         if types.is_numeric_dtype(column.dtype):
-            block = _numbers(column, name)
+            block, categories = column_numbers(column, name), ("",)
         elif _is_text(column):
-            block = _one_hot(column, name)
+            block, categories = _one_hot(column, name)
         else:
             raise DataError(
                 f"feature {name} must be numbers, booleans or text, it is {column.dtype}"
             )
         blocks.append(block)
-    return np.concatenate(blocks, axis=1)
+        names += [f"{name}={category}" if category else name for category in categories]
+    return np.concatenate(blocks, axis=1), tuple(names)
 
 
-def _numbers(column: "pd.Series[Any]", name: str) -> npt.NDArray[np.float32]:
+def column_numbers(
+    column: "pd.Series[Any]", name: str, *, missing: bool = False
+) -> npt.NDArray[np.float32]:
+    """A column of numbers as (n_records, 1) float32; NaN only where `missing` allows it."""
     with np.errstate(over="ignore"):
-        values = column.to_numpy(dtype=np.float64).astype(np.float32)
-    bad = int((~np.isfinite(values)).sum())
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
+    bad = int((~np.isfinite(values) & ~(missing & column.isna().to_numpy())).sum())
     if bad:
         raise DataError(
             f"feature {name} must be finite in float32, {bad} of {len(values)} values are not"
@@ -186,11 +193,13 @@ def _numbers(column: "pd.Series[Any]", name: str) -> npt.NDArray[np.float32]:
     return values[:, np.newaxis]
 
 
-def _one_hot(column: "pd.Series[Any]", name: str) -> npt.NDArray[np.float32]:
+def _one_hot(
+    column: "pd.Series[Any]", name: str
+) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
     category, names = codes(column.astype(str).to_numpy(dtype=np.str_))
     if len(names) > MOST_CATEGORIES:
         raise DataError(
             f"feature {name} must be numbers, or text with at most {MOST_CATEGORIES} distinct "
             f"values, it has {len(names)}: recode it or leave it out"
         )
-    return np.eye(len(names), dtype=np.float32)[category]
+    return np.eye(len(names), dtype=np.float32)[category], names

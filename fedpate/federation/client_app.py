@@ -4,7 +4,8 @@ Flower would send an exception's text to the coordinator: every handler is `disc
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from importlib.metadata import version
 
@@ -15,6 +16,7 @@ import fedpate
 from fedpate.data.preprocessing import Preprocessing
 from fedpate.errors import ConfigError, DataError
 from fedpate.federation import site, wire
+from fedpate.federation.hospital_log import ANSWERED
 from fedpate.federation.refusals import REASONS, Code, Refusal
 from fedpate.federation.settings import TrainSettings
 
@@ -33,8 +35,9 @@ def discreet(answer: Answer) -> Handler:
     def handler(message: Message, context: Context) -> Message:
         action = message.metadata.message_type
         try:
-            wire.check_request(message.content)
-            return Message(answer(message.content, context), reply_to=message)
+            with _audited(message, context):
+                wire.check_request(message.content)
+                return Message(answer(message.content, context), reply_to=message)
         except Refusal as refusal:
             code = refusal.code
             site.hospital_log(context).warning("%s refused: %s", action, refusal)
@@ -46,11 +49,33 @@ def discreet(answer: Answer) -> Handler:
     return handler
 
 
+@contextmanager
+def _audited(message: Message, context: Context) -> Iterator[None]:
+    """The request goes to the hospital's log before anything else, the decision before the reply.
+
+    If the log cannot be written nothing is answered.
+    """
+    log = site.audit_log(context)
+    if log is None:
+        yield
+        return
+    what = message.metadata.message_type, message.metadata.run_id
+    log.request(*what, message.content)
+    rules = site.policy_hash(context)
+    try:
+        yield
+    except Exception as error:
+        log.decision(*what, error.code if isinstance(error, Refusal) else Code.FAILED, rules)
+        raise
+    log.decision(*what, ANSWERED, rules)
+
+
 @app.query("hello")
 @discreet
 def hello(_: RecordDict, context: Context) -> RecordDict:
     """Say who is here and under which limits; nothing about data."""
-    return wire.hello_reply(VERSIONS, site.hospital_name(context), json.dumps({}))
+    name, limits = site.introduction(context)
+    return wire.hello_reply(VERSIONS, name, json.dumps(limits))
 
 
 @app.train("teachers")

@@ -11,27 +11,27 @@ from typing import Any
 import numpy as np
 from flwr.serverapp import Grid
 
-from fedpate.federation import evaluation, pricing, site
+from fedpate.federation import evaluation, pricing
 from fedpate.federation.details import detail
 from fedpate.federation.members import Members
 from fedpate.federation.progress import Progress
 from fedpate.federation.purchase import Purchase
 from fedpate.federation.run_directory import RunDirectory, unpaid_leaves_nothing
 from fedpate.federation.settings import Run
-from fedpate.federation.side import choose_queries
+from fedpate.federation.side import Side, choose_queries
 from fedpate.federation.summary import Outcome, summarize
 from fedpate.federation.timing import Clock
 from fedpate.records import Release
 
 
-def run(run: Run, grid: Grid, out: Path, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Run one federation, from data to run directory.
+def run(run: Run, side: Side, grid: Grid, out: Path, progress: Progress) -> dict[str, Any]:
+    """Run one federation, from public records to run directory.
 
     Args:
       run: the settings.
+      side: what the coordinator has (`site.coordinator_side`).
       grid: any of Flower's grids, with the hospitals behind it.
       out: the run directory.
-      folder: private, for this run's lifetime.
       progress: is told about every stage.
 
     Returns:
@@ -42,16 +42,15 @@ def run(run: Run, grid: Grid, out: Path, folder: Path, progress: Progress) -> di
       NothingReleased: over budget, or too few hospitals.
     """
     clock = Clock()
-    side = site.coordinator_side(run, folder)
     queries = choose_queries(run, side.pool)
     mechanism = pricing.calibrated(run, len(queries), side.n_classes)
     quorum = run.min_hospitals or side.n_hospitals
-    members = Members(grid, side.n_hospitals, quorum, run.reply_s, progress)
+    waits = {"join_s": run.join_s, "reply_s": run.reply_s}
+    members = Members(grid, side.hospitals, quorum, progress, **waits)
 
-    federation = f"simulation of {side.data_name}"
     with (
         unpaid_leaves_nothing(out),
-        RunDirectory(out, run.privacy.ledger, federation) as directory,
+        RunDirectory(out, side.ledger, side.federation) as directory,
     ):
         ledger = directory.ledger
         keys = queries.row_hashes()
@@ -83,5 +82,6 @@ def run(run: Run, grid: Grid, out: Path, folder: Path, progress: Progress) -> di
         )
         summary = summarize(run, side, outcome, clock)
         details = detail(run, side, outcome, ledger)
-        directory.publish(release, student.save if student else None, votes, summary, details)
+        shown = None if side.truth is None else votes  # real hospitals' votes are not kept
+        directory.publish(release, student.save if student else None, shown, summary, details)
     return summary

@@ -10,7 +10,7 @@ Formal guarantees, whoever asks:
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,8 +28,12 @@ from fedpate.records import Ints, LabelledData, PredictionVectors, QueryBatch
 
 
 def training_id(settings: TrainSettings, preprocessing: Preprocessing) -> str:
-    """Names one training: the same settings and preprocessing have the same id everywhere."""
-    return sha256(f"{settings.to_json()}\n{preprocessing.hash()}".encode()).hexdigest()
+    """Names one training: the same settings and preprocessing have the same id everywhere.
+
+    What was stated about the price of answers is no part of it: it changes no teacher.
+    """
+    told = replace(settings, stated=None).to_json()
+    return sha256(f"{told}\n{preprocessing.hash()}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,15 @@ class Hospital:
     folder: Path
     answers: AnswerCache
     entropy: Callable[[str], Entropy]  # batch hash -> where the noise for that batch comes from
+    device: str | None = None  # what trains here; None: what the coordinator says
 
     def train(self, settings: TrainSettings, preprocessing: Preprocessing) -> int:
         """Train one teacher per shard, or find them in the store; returns how many there are."""
         shards = self.shards()
         seeds = [teacher_seed(settings.seed, self.name, index) for index in range(len(shards))]
+        device = self.device or settings.device
         train_teachers(
-            settings.teacher, shards, preprocessing, seeds, device=settings.device, store=self.store
+            settings.teacher, shards, preprocessing, seeds, device=device, store=self.store
         )
         keys = [
             self.store.key(settings.teacher, shard, preprocessing, seed)
@@ -74,8 +80,7 @@ class Hospital:
           Refusal: these teachers were never trained, or are gone.
         """
         keys = self._keys(training)
-        teachers = sha256("\n".join([*keys, str(settings.n_classes)]).encode()).hexdigest()
-        rows = batch.row_hashes()
+        teachers, rows = _name(keys, settings.n_classes), batch.row_hashes()
 
         def count(new: Ints) -> Ints:
             return count_votes(self._teachers(keys), batch.features[new], settings.n_classes)
@@ -95,6 +100,15 @@ class Hospital:
         noisy = randomized.recall(scope, rows, settings.n_classes, randomize)
         return PredictionVectors(batch.query_ids, noisy, len(keys), randomized=True)
 
+    def teachers(self, settings: TrainSettings, training: str) -> tuple[str, int]:
+        """What names the teachers of a training, and how many there are.
+
+        Raises:
+          Refusal: they were never trained.
+        """
+        keys = self._keys(training)
+        return _name(keys, settings.n_classes), len(keys)
+
     def _training(self, training: str) -> Path:
         return self.folder / "trainings" / f"{training}.json"
 
@@ -110,3 +124,7 @@ class Hospital:
         if len(teachers) < len(keys):
             raise Refusal(Code.UNTRAINED)
         return teachers
+
+
+def _name(keys: Sequence[str], n_classes: int) -> str:
+    return sha256("\n".join([*keys, str(n_classes)]).encode()).hexdigest()

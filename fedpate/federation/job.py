@@ -17,9 +17,20 @@ from typing import Any
 
 from fedpate import errors
 from fedpate.errors import ConfigError, EngineError, FedPateError
+from fedpate.federation import plain
 from fedpate.federation.settings import Run
 
 RUN_FILE_KEY = "run-file"  # in Flower's run configuration
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What makes a run one of real hospitals."""
+
+    federation: str
+    hospitals: tuple[str, ...]  # those admitted
+    ledger: str  # path of the federation's ledger
+    submitter: str  # who asks
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,7 @@ class Job:
     output: Path  # the run directory
     folder: Path | None  # private work folder; None: the coordinator makes one
     followed: bool = False  # whether another process follows through the files in `folder`
+    deployment: Deployment | None = None  # None: a simulation
 
     def write(self, path: Path) -> None:
         """Write the file, readable by its owner only: it holds the noise seed."""
@@ -38,6 +50,7 @@ class Job:
             "output": str(self.output),
             "folder": None if self.folder is None else str(self.folder),
             "followed": self.followed,
+            "deployment": self.deployment and plain.dumps(self.deployment),
         }
         path.unlink(missing_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -53,12 +66,13 @@ class Job:
         """
         try:
             fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            folder = fields["folder"]
+            folder, deployment = fields["folder"], fields["deployment"]
             return cls(
                 Run.from_json(fields["run"]),
                 Path(fields["output"]),
                 None if folder is None else Path(folder),
                 fields["followed"],
+                None if deployment is None else plain.loads(Deployment, deployment),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, ConfigError):

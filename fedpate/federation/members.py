@@ -8,7 +8,7 @@ bound that everything is priced with.
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,7 +27,6 @@ T = TypeVar("T")
 Check = Callable[[str, RecordDict], T]  # (hospital, reply) -> what it says, or PredictionError
 
 POLL_S = 0.05
-JOIN_S = 120.0  # how long hospitals may take to connect
 TTL_MARGIN_S = 60.0
 ID_BYTES = VOTE_BYTES = 8  # int64
 
@@ -57,10 +56,18 @@ class Members:
     """The federation's hospitals, behind any of Flower's grids."""
 
     def __init__(
-        self, grid: Grid, expected: int, quorum: int, reply_s: float, progress: Progress
+        self,
+        grid: Grid,
+        expected: Sequence[str],
+        quorum: int,
+        progress: Progress,
+        *,
+        join_s: float,
+        reply_s: float,
     ) -> None:
         self._grid, self._progress = grid, progress
-        self._expected, self._quorum, self._reply_s = expected, quorum, reply_s
+        self._expected, self._quorum = expected, quorum
+        self._join_s, self._reply_s = join_s, reply_s
         self._reported = getattr(grid, "reports", frozenset[str]())  # stages shown by the grid
         self._nodes: dict[str, int] = {}  # hospital -> node id, which is random and means nothing
         self.teachers: dict[str, int] = {}  # hospital -> number of teachers
@@ -75,13 +82,21 @@ class Members:
         Raises:
           QuorumError: fewer than the quorum came.
         """
-        nodes = {f"node {node}": node for node in self._connected()}
+        # A SuperLink knows by its key which hospital a node is; a simulation's nodes have no name.
+        found = self._connected()
+        registered = {name for name in found.values() if name}
+        nodes = {name or f"node {node}": node for node, name in found.items()}
         names: dict[str, str] = {}
+        if registered:
+            for absent in set(self._expected) - registered:
+                self._drop(absent, wire.HELLO, "did not join")
 
         def introduce(node: str, content: RecordDict) -> str:
             name = wire.read_hello_reply(content)
             if name in names.values():
                 raise PredictionError("the hospital's name must be unique in the federation")
+            if registered and name != node:
+                raise PredictionError("the hospital's name must be that of its key")
             names[node] = name
             return name
 
@@ -130,17 +145,19 @@ class Members:
         """The hospitals that have not been dropped: hospital-2 before hospital-10."""
         return sorted(self._nodes, key=lambda name: (len(name), name))
 
-    def _connected(self) -> list[int]:
-        deadline = time.monotonic() + min(JOIN_S, self._reply_s)
+    def _connected(self) -> dict[int, str]:
+        """Node id -> registered name ("" in a simulation) of the nodes that are there."""
+        deadline = time.monotonic() + min(self._join_s, self._reply_s)
         while True:
-            nodes = sorted(self._grid.get_node_ids())
-            if len(nodes) >= self._expected or time.monotonic() > deadline:
-                return nodes
+            nodes = {node.node_id: node.name for node in self._grid.get_nodes()}
+            if len(nodes) >= len(self._expected) or time.monotonic() > deadline:
+                return dict(sorted(nodes.items()))
             time.sleep(POLL_S)
 
     def _require_quorum(self, step: str) -> None:
         if len(self._nodes) < self._quorum:
-            raise QuorumError(len(self._nodes), self._quorum, step)
+            missing = "; ".join(f"{name}: {why}" for name, why in sorted(self.dropped.items()))
+            raise QuorumError(len(self._nodes), self._quorum, step, missing)
 
     def _round(
         self,
@@ -198,7 +215,7 @@ class Members:
         return check(name, reply.content)
 
     def _drop(self, name: str, action: str, why: str) -> None:
-        del self._nodes[name]
+        self._nodes.pop(name, None)
         self.dropped[name] = why
         log.warning("%s left out of the run at %s: %s", name, action, why)
 

@@ -43,6 +43,7 @@ class Queries:
 
     per_day: int | None  # in UTC days
     total: int | None  # over the federation's lifetime
+    near_duplicates: int | None  # of the total, those that hardly differ from an earlier one
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -56,13 +57,14 @@ class Epsilon:
 
     patient: float | None
     hospital: float | None
+    query: float | None  # per patient, of a single question: how weak a mechanism may be
     delta: float
 
     def __post_init__(self) -> None:
         _check.open_unit(**{"epsilon.delta": self.delta})
-        for unit, value in (("patient", self.patient), ("hospital", self.hospital)):
-            if value is not None:
-                _check.positive(**{f"epsilon.{unit}": value})
+        for name in ("patient", "hospital", "query"):
+            if getattr(self, name) is not None:
+                _check.positive(**{f"epsilon.{name}": getattr(self, name)})
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ class Request:
     classes: int
     features: tuple[str, ...] | None  # None: questions without named columns, such as images
     new_queries: int  # not counting questions that were answered before
+    left: int  # how many the run may still ask by what it stated
     teachers: int
     teacher_kind: str
     trust: str
@@ -166,6 +169,8 @@ class Standing:
     answered: int
     patient: float  # epsilon after it, at the policy's delta
     hospital: float
+    query: float  # epsilon of one of the new queries, per patient
+    near_duplicates: int  # among all queries after it
     fewest_patients: int  # of any teacher that this request would train or ask
     approved: Collection[str] = ()  # runs that a person approved
 
@@ -191,6 +196,9 @@ def broken(policy: Policy, request: Request, standing: Standing) -> list[Code]:
         Code.POLICY_QUERIES: _over(standing.answered + asked, limits.total),
         Code.POLICY_EPSILON_PATIENT: _over(standing.patient, policy.epsilon.patient),
         Code.POLICY_EPSILON_HOSPITAL: _over(standing.hospital, policy.epsilon.hospital),
+        Code.POLICY_EPSILON_QUERY: _over(standing.query, policy.epsilon.query),
+        Code.POLICY_NEAR_DUPLICATES: _over(standing.near_duplicates, limits.near_duplicates),
+        Code.POLICY_STATED: asked > request.left,
         Code.POLICY_APPROVAL: policy.approval == "manual" and request.run not in standing.approved,
     }
     return [code for code, is_broken in rules.items() if is_broken]

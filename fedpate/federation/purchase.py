@@ -17,7 +17,7 @@ from fedpate.federation.releasing import (
     release,
     tell_spent,
 )
-from fedpate.federation.settings import Run, TrainSettings
+from fedpate.federation.settings import Run, Stated, TrainSettings
 from fedpate.federation.side import Side
 from fedpate.federation.timing import Clock
 from fedpate.privacy.ledger import PrivacyLedger
@@ -111,6 +111,8 @@ class Purchase:
         settings, run = self.side.settings, self.run
         if run.trust == "local":
             settings = replace(settings, mechanism=self.mechanism)
+        if self.side.submitter is not None:
+            settings = replace(settings, stated=self._stated(self.side.submitter))
         request = wire.train_request(settings.to_json(), self.side.preprocessing.to_arrays())
         with staged(self.progress, "hospitals", self.side.n_hospitals):
             self.members.greet()
@@ -118,6 +120,18 @@ class Purchase:
         with self.clock("teachers_s"), staged(self.progress, "teachers", total):
             self.members.train(request, run.teachers_per_hospital)
         return settings
+
+    def _stated(self, submitter: str) -> Stated:
+        """What real hospitals are told before they are asked."""
+        run = self.run
+        return Stated(
+            submitter=submitter,
+            trust=run.trust,
+            mechanism=self.mechanism,
+            queries=run.queries,
+            delta=run.privacy.delta,
+            features=self.side.columns,
+        )
 
     def _tally(self, asked: QueryBatch, settings: TrainSettings) -> Votes:
         """The votes on every query, batch by batch; raises QuorumError."""

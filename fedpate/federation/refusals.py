@@ -30,6 +30,9 @@ class Code(IntEnum):
     POLICY_EPSILON_PATIENT = 129
     POLICY_EPSILON_HOSPITAL = 130
     POLICY_APPROVAL = 131
+    POLICY_STATED = 132
+    POLICY_EPSILON_QUERY = 133
+    POLICY_NEAR_DUPLICATES = 134
 
 
 REASONS = {
@@ -52,6 +55,9 @@ REASONS = {
     Code.POLICY_EPSILON_PATIENT: "the hospital's policy: epsilon.patient",
     Code.POLICY_EPSILON_HOSPITAL: "the hospital's policy: epsilon.hospital",
     Code.POLICY_APPROVAL: "the hospital's policy: approval; a person there has to approve the run",
+    Code.POLICY_STATED: "the request is more than the run stated that it would ask",
+    Code.POLICY_EPSILON_QUERY: "the hospital's policy: epsilon.query",
+    Code.POLICY_NEAR_DUPLICATES: "the hospital's policy: queries.near_duplicates",
 }
 
 

@@ -107,6 +107,8 @@ class RunDirectory:
                 np.savez_compressed(
                     draft / "votes.npz", counts=votes.counts, query_ids=votes.query_ids
                 )
+            if self._ledger_path != self.path / LEDGER:
+                self.ledger.copy(draft / LEDGER)  # as it is at the end of this run
             for name, content, indent in ((DETAILS, details, None), (SUMMARY, summary, 1)):
                 text = _json.dumps(content, indent=indent) + "\n"
                 (draft / name).write_text(text, encoding="utf-8")

@@ -3,13 +3,14 @@
 Flower uploads what it prints to the SuperLink's log: it prints nothing but counts.
 """
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from fedpate.federation import coordinator, progress
+from fedpate.federation import coordinator, progress, site
+from fedpate.federation.following import followed
 from fedpate.federation.job import RUN_FILE_KEY, Job, reporting
 
 ENDING = "ending.json"
@@ -24,5 +25,10 @@ def main(grid: Grid, context: Context) -> None:
     job = Job.read(Path(str(context.run_config.get(RUN_FILE_KEY, ""))))
     with job.work_folder() as folder:
         display = progress.FileProgress(folder / PROGRESS) if job.followed else progress.current()
-        with reporting(folder / ENDING) if job.followed else nullcontext():
-            coordinator.run(job.run, grid, job.output, folder, display)
+        with ExitStack() as inside:
+            if job.deployment is not None:
+                inside.enter_context(followed(folder))
+            if job.followed:
+                inside.enter_context(reporting(folder / ENDING))
+            side = site.coordinator_side(job.run, folder, job.deployment)
+            coordinator.run(job.run, side, grid, job.output, display)

@@ -86,6 +86,7 @@ class Run:
     rounds: int = 4  # mechanism=interactive: releases between which the student is trained
     baselines: bool = True  # simulation only: train the models that the student is compared with
     message_mb: float = 32.0  # bound on the features in one message, so on memory at both ends
+    join_s: float = 120.0  # how long the coordinator waits for hospitals to connect
     reply_s: float = 21600.0  # how long the coordinator waits for one round of replies
     verbose: bool = False
 
@@ -97,7 +98,7 @@ class Run:
         _check.at_least(1, teachers_per_hospital=self.teachers_per_hospital, queries=self.queries)
         _check.at_least(1, rounds=self.rounds)
         _check.at_least(0, seed=self.seed)
-        _check.positive(message_mb=self.message_mb, reply_s=self.reply_s)
+        _check.positive(message_mb=self.message_mb, join_s=self.join_s, reply_s=self.reply_s)
         if self.noise_seed is not None:
             _check.at_least(0, noise_seed=self.noise_seed)
         if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", self.device):
@@ -177,6 +178,25 @@ class Simulation:
 
 
 @dataclass(frozen=True)
+class Stated:
+    """What a coordinator states to real hospitals before it asks: they hold it to its word."""
+
+    submitter: str  # who asks for the run
+    trust: str  # who adds the noise
+    mechanism: Any  # with its noise; nothing is left to be calibrated
+    queries: int  # the most that the run asks
+    delta: float
+    features: tuple[str, ...] | None = None  # the columns of a question; None: they have no names
+
+    def __post_init__(self) -> None:
+        _check.one_of(TRUSTS, trust=self.trust)
+        _check.at_least(1, queries=self.queries)
+        _check.open_unit(**{"privacy.delta": self.delta})
+        if not 0 < len(self.submitter) <= 100 or not self.submitter.isprintable():
+            raise ConfigError("submitter must be 1 to 100 printable characters")
+
+
+@dataclass(frozen=True)
 class TrainSettings:
     """All that a hospital is told about a run, beside the preprocessing of the public pool."""
 
@@ -187,6 +207,7 @@ class TrainSettings:
     device: str = "cpu"
     mechanism: Any = None  # trust=local: what the hospital randomizes its answers with
     simulation: Simulation | None = None
+    stated: Stated | None = None  # None in a simulation; a real hospital refuses without
 
     def __post_init__(self) -> None:
         _check.at_least(1, teachers_per_hospital=self.teachers_per_hospital)

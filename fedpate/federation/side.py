@@ -20,12 +20,22 @@ class Side:
 
     data_name: str
     n_classes: int
-    n_hospitals: int  # expected
     pool: QueryBatch  # unlabeled
     test: LabelledData
     preprocessing: Preprocessing  # fitted on the pool
     settings: TrainSettings
     truth: Federated | None  # simulation only
+    federation: str  # in whose name the ledger is kept
+    hospitals: tuple[str, ...]  # the names of those expected
+    engine: str  # what carries the messages
+    ledger: str | None = None  # path; None: ledger.sqlite in the run directory
+    columns: tuple[str, ...] | None = None  # of a query, where they have names
+    submitter: str | None = None  # deployment only: who asks
+
+    @property
+    def n_hospitals(self) -> int:
+        """How many hospitals are expected."""
+        return len(self.hospitals)
 
 
 def choose_queries(run: Run, pool: QueryBatch) -> QueryBatch:

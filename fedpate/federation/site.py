@@ -1,20 +1,32 @@
 """What a node is: the only module that knows a simulated hospital from a real one.
 
 A simulated hospital (`partition-id` in its node's configuration) finds its records, its teachers
-and its private folder through `TrainSettings.simulation`, which names them on this machine.
+and its private folder through `TrainSettings.simulation`, which names them on this machine. A real
+one (`site-config`) finds them through its own site file (`own_site`), and refuses settings that
+name any.
 """
 
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 from flwr.app import Context
 
+from fedpate import rng
+from fedpate.data.dealing import NOBODY
 from fedpate.data.federated import Federated, federate
+from fedpate.data.sources import load_cached
+from fedpate.data.splits import split
 from fedpate.errors import ConfigError
 from fedpate.federation.answers import AnswerCache
 from fedpate.federation.cache_folder import default_store
+from fedpate.federation.guard import GuardedHospital
 from fedpate.federation.hospital import Hospital
+from fedpate.federation.hospital_log import HospitalLog
+from fedpate.federation.job import Deployment
+from fedpate.federation.own_site import CONFIG, Site
+from fedpate.federation.policy import Policy
 from fedpate.federation.refusals import Code, Refusal
 from fedpate.federation.settings import Run, Simulation, TrainSettings
 from fedpate.federation.side import Side
@@ -35,21 +47,42 @@ def hospital_log(context: Context) -> logging.Logger:
     return log
 
 
-def hospital_name(context: Context) -> str:
-    """The name by which the federation knows this node.
+def audit_log(context: Context) -> HospitalLog | None:
+    """Where a real hospital keeps what was asked and decided; a simulated one keeps no such log."""
+    site = _own_site(context)
+    return None if site is None else site.log()
+
+
+def policy_hash(context: Context) -> str | None:
+    """Names the rules in force at a real hospital; None if they cannot be read."""
+    site = _own_site(context)
+    try:
+        return None if site is None else Policy.read(site.kit.policy).hash()
+    except ConfigError:
+        return None
+
+
+def introduction(context: Context) -> tuple[str, dict[str, Any]]:
+    """The name by which the federation knows this node, and the limits of its policy.
 
     Raises:
       Refusal: the node is not a hospital.
     """
-    return simulated_name(_require_partition(context))
+    site = _own_site(context)
+    if site is not None:
+        return site.kit.hospital, Policy.read(site.kit.policy).limits()
+    return simulated_name(_require_partition(context)), {}
 
 
-def open_hospital(context: Context, settings: TrainSettings) -> Hospital:
-    """The hospital that this node is.
+def open_hospital(context: Context, settings: TrainSettings) -> Hospital | GuardedHospital:
+    """The hospital that this node is; a real one is behind its policy.
 
     Raises:
       Refusal: the node is not a hospital, or not one that takes these settings.
     """
+    site = _own_site(context)
+    if site is not None:
+        return site.hospital(settings)
     index, simulation = _require_partition(context), settings.simulation
     if simulation is None or index >= simulation.hospitals:
         raise Refusal(Code.SETTINGS)
@@ -96,16 +129,19 @@ def simulated_store(simulation: Simulation) -> TeacherStore:
     return TeacherStore(Path(simulation.store) / "teachers")
 
 
-def coordinator_side(run: Run, folder: Path) -> Side:
-    """What the coordinator of a simulation starts with.
+def coordinator_side(run: Run, folder: Path, deployment: Deployment | None = None) -> Side:
+    """What a coordinator starts with.
 
     Args:
       run: the settings.
       folder: the run's private work folder.
+      deployment: None for a simulation.
 
     Raises:
       ConfigError, DataError: the data cannot be used, or do not fit the settings.
     """
+    if deployment is not None:
+        return _deployed_side(run, deployment)
     truth = federate(run.data, run.partition, run.hospitals, run.teachers_per_hospital, run.seed)
     n_hospitals, n_classes = truth.partition.n_hospitals, truth.dataset.n_classes
     if run.min_hospitals is not None and run.min_hospitals > n_hospitals:
@@ -132,13 +168,53 @@ def coordinator_side(run: Run, folder: Path) -> Side:
     return Side(
         data_name=truth.dataset.name,
         n_classes=n_classes,
-        n_hospitals=n_hospitals,
         pool=truth.pool(),
         test=truth.test(),
         preprocessing=truth.preprocessing(),
         settings=settings,
         truth=truth,
+        federation=f"simulation of {truth.dataset.name}",
+        hospitals=tuple(simulated_name(index) for index in range(n_hospitals)),
+        engine=run.engine,
+        ledger=run.privacy.ledger,
+        columns=truth.dataset.columns,
     )
+
+
+def _deployed_side(run: Run, deployment: Deployment) -> Side:
+    """A deployment's coordinator has public records only: `data` gives pool and test set.
+
+    They are cut as in a simulation; what a simulation would deal to hospitals is not looked at.
+    """
+    dataset = load_cached(run.data)
+    parts = split(dataset, run.data, rng.stream(run.seed, "split"))
+    public = Federated(dataset, parts, NOBODY)
+    return Side(
+        data_name=dataset.name,
+        n_classes=dataset.n_classes,
+        pool=public.pool(),
+        test=public.test(),
+        preprocessing=public.preprocessing(),
+        settings=TrainSettings(
+            teacher=run.teacher,
+            teachers_per_hospital=run.teachers_per_hospital,
+            n_classes=dataset.n_classes,
+            seed=run.seed,
+            device=run.device,
+        ),
+        truth=None,
+        federation=deployment.federation,
+        hospitals=deployment.hospitals,
+        engine="deployment",
+        ledger=deployment.ledger,
+        columns=dataset.columns,
+        submitter=deployment.submitter,
+    )
+
+
+def _own_site(context: Context) -> Site | None:
+    path = context.node_config.get(CONFIG)
+    return Site.read(Path(path)) if isinstance(path, str) and path else None
 
 
 def _partition(context: Context) -> int | None:

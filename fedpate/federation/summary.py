@@ -1,6 +1,7 @@
 """`summary.json`, schema 1: every key always there, null where it does not apply.
 
-Keys beyond the contract: `federation.one_class_teachers`, `labels.requested`,
+Keys beyond the contract: `federation.one_class_teachers`, `federation.dropped_because` (hospital ->
+action and code, or what was wrong with its answer), `labels.requested`,
 `labels.accuracy_without_noise`, each unit's `bound`, the theorem that shows its guarantee, and
 `bytes.per_query_and_hospital` beside the least that votes can take.
 """
@@ -75,11 +76,12 @@ def summarize(run: Run, side: Side, outcome: Outcome, clock: Clock) -> dict[str,
 def _federation(run: Run, side: Side, members: Members) -> dict[str, Any]:
     present = {name: members.teachers.get(name, 0) for name in members.present}
     return {
-        "engine": run.engine,
+        "engine": side.engine,
         "hospitals": side.n_hospitals,
         "teachers_per_hospital": run.teachers_per_hospital,
         "teachers_present": sum(present.values()),
         "dropped": sorted(members.dropped),
+        "dropped_because": dict(sorted(members.dropped.items())),
         "trust": run.trust,
         "one_class_teachers": evaluation.one_class_teachers(side.truth, side.n_hospitals),
     }

@@ -16,7 +16,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -74,6 +74,18 @@ class ChainFile:
     def close(self) -> None:
         """Close the file; what was committed stays."""
         self.db.close()
+
+    def copy(self, path: Path) -> None:
+        """Everything that is committed, as a file of its own (mode 0600).
+
+        Raises:
+          LedgerError: it cannot be written.
+        """
+        with _translated(path, self.form):
+            _create_file(path)
+            with closing(sqlite3.connect(path)) as target:
+                self.db.backup(target)
+                target.execute("PRAGMA journal_mode = DELETE")  # no log beside it
 
     @contextmanager
     def writing(self) -> Iterator[None]:

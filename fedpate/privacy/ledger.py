@@ -21,6 +21,7 @@ that the whole file was replaced.
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -82,6 +83,10 @@ class PrivacyLedger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def copy(self, path: str | os.PathLike[str]) -> None:
+        """A copy of the ledger as it is now, in one file (mode 0600) that is not there yet."""
+        self._file.copy(Path(path))
 
     @property
     def federation(self) -> str:

@@ -64,7 +64,8 @@ def good():
 
 
 def members(grid, n, quorum=1, reply_s=5.0):
-    return Members(grid, n, quorum, reply_s, Silent())
+    names = [f"hospital-{index}" for index in range(n)]
+    return Members(grid, names, quorum, Silent(), join_s=60, reply_s=reply_s)
 
 
 def ask(grid, n, quorum=1, **changes):

@@ -14,7 +14,7 @@ from flwr.clientapp import ClientApp
 
 from federated import small_run
 from fedpate.errors import QuorumError
-from fedpate.federation import coordinator, wire
+from fedpate.federation import coordinator, site, wire
 from fedpate.federation.engines.identity import acting_as_coordinator
 from fedpate.federation.engines.inprocess import InProcessGrid
 from fedpate.federation.progress import LogProgress
@@ -133,7 +133,8 @@ def run(tmp_path, grid, **changes):
     """One run over `grid`; its summary."""
     settings = small_run(tmp_path / "store", **{"reply_s": 20.0, **changes})
     with acting_as_coordinator(grid.run.run_id):
-        coordinator.run(settings, grid, tmp_path / "run", tmp_path, LogProgress())
+        side = site.coordinator_side(settings, tmp_path)
+        coordinator.run(settings, side, grid, tmp_path / "run", LogProgress())
     return json.loads((tmp_path / "run" / "summary.json").read_text())
 
 

@@ -29,8 +29,8 @@ RENDERED = {name: text.decode() for name, text, _ in templates.render("hospital"
 TEMPLATE = RENDERED["policy.yaml"]
 STRICT = {
     "task": {"classes": 2, "features": ["age", "chol"]},
-    "queries": {"per_day": 100, "total": 150},
-    "epsilon": {"patient": 2.0, "hospital": 20.0, "delta": 1e-5},
+    "queries": {"per_day": 100, "total": 150, "near_duplicates": 7},
+    "epsilon": {"patient": 2.0, "hospital": 20.0, "query": 0.5, "delta": 1e-5},
     "teachers": {"at_most": 5, "kinds": ["mlp"], "patients_per_teacher": 20},
     "trust": ["local"],
     "submitters": ["alice"],
@@ -43,13 +43,14 @@ ASKED = Request(
     classes=2,
     features=("age", "chol"),
     new_queries=40,
+    left=40,
     teachers=5,
     teacher_kind="mlp",
     trust="local",
 )
 STANDING = Standing(
-    answered_today=60, answered=110, patient=2.0, hospital=20.0, fewest_patients=20,
-    approved=["r1"],
+    answered_today=60, answered=110, patient=2.0, hospital=20.0, query=0.5, near_duplicates=7,
+    fewest_patients=20, approved=["r1"],
 )  # fmt: skip
 
 
@@ -105,6 +106,9 @@ def test_a_request_at_every_limit_is_allowed():
         ({"patient": math.nextafter(2.0, 3)}, Code.POLICY_EPSILON_PATIENT),
         ({"hospital": math.inf}, Code.POLICY_EPSILON_HOSPITAL),
         ({"patient": math.nan}, Code.POLICY_EPSILON_PATIENT),
+        ({"query": math.nextafter(0.5, 1)}, Code.POLICY_EPSILON_QUERY),
+        ({"near_duplicates": 8}, Code.POLICY_NEAR_DUPLICATES),
+        ({"left": 39}, Code.POLICY_STATED),
         ({"run": "r2"}, Code.POLICY_APPROVAL),
     ],
 )
@@ -124,21 +128,21 @@ def test_one_step_over_a_rule_is_refused_with_its_code_and_nothing_else(change, 
 def test_every_code_has_a_reason_that_names_its_rule():
     assert set(REASONS) == set(Code)
     named = {code: REASONS[code] for code in Code if code.name.startswith("POLICY_")}
-    assert len(set(named.values())) == len(named) == 12
+    assert len(set(named.values())) == len(named) == 15
 
 
 def test_null_is_no_limit():
     open_policy = policy(
         task={"classes": None, "features": None},
-        queries={"per_day": None, "total": None},
-        epsilon={"patient": None, "hospital": None, "delta": 1e-5},
+        queries={"per_day": None, "total": None, "near_duplicates": None},
+        epsilon={"patient": None, "hospital": None, "query": None, "delta": 1e-5},
         teachers={"at_most": None, "kinds": None, "patients_per_teacher": 1},
         trust=["coordinator"],
         submitters=None,
         approval="automatic",
     )
-    request = Request("r", "x", 1000, None, 10**9, 10**6, "cnn", "coordinator")
-    standing = Standing(10**9, 10**9, math.inf, math.inf, 1)
+    request = Request("r", "x", 1000, None, 10**9, 10**9, 10**6, "cnn", "coordinator")
+    standing = Standing(10**9, 10**9, math.inf, math.inf, math.inf, 10**9, 1)
     assert broken(open_policy, request, standing) == []
 
 
@@ -146,12 +150,15 @@ counts = st.integers(0, 200)
 epsilons = st.floats(0, 40)
 
 
-@given(counts, counts, counts, epsilons, epsilons, st.integers(1, 9), st.integers(0, 40), st.data())
+@given(
+    counts, counts, counts, epsilons, epsilons, st.floats(0, 1), st.integers(0, 9),
+    st.integers(1, 9), st.integers(0, 40), st.data(),
+)  # fmt: skip
 def test_who_asks_for_less_is_never_refused_more(
-    new, day, total, patient, hospital, teachers, patients, data
+    new, day, total, patient, hospital, query, near, teachers, patients, data
 ):
     request = dataclasses.replace(ASKED, new_queries=new, teachers=teachers)
-    standing = Standing(day, total, patient, hospital, patients, ["r1"])
+    standing = Standing(day, total, patient, hospital, query, near, patients, ["r1"])
     less = dataclasses.replace(
         request,
         new_queries=data.draw(st.integers(0, new)),
@@ -162,6 +169,8 @@ def test_who_asks_for_less_is_never_refused_more(
         data.draw(st.integers(0, total)),
         data.draw(st.floats(0, patient)),
         data.draw(st.floats(0, hospital)),
+        data.draw(st.floats(0, query)),
+        data.draw(st.integers(0, near)),
         data.draw(st.integers(patients, 50)),
         ["r1"],
     )
@@ -220,7 +229,7 @@ def test_a_bundle_must_be_thin_and_the_one_that_is_named():
 
 def test_what_is_told_are_limits_and_no_facts_about_data():
     limits = policy().limits()
-    assert json.loads(json.dumps(limits))["queries"] == {"per_day": 100, "total": 150}
+    assert json.loads(json.dumps(limits))["queries"] == STRICT["queries"]
     assert "patients_per_teacher" not in json.dumps(limits)
     assert "age" not in json.dumps(limits)
 

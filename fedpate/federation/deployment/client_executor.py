@@ -23,16 +23,16 @@ from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
 
 from fedpate.errors import FedPateError
+from fedpate.federation import site
 from fedpate.federation.client_app import app
 from fedpate.federation.deployment import child, secrets, thin
 from fedpate.federation.deployment.acquire import acquire_forever
 from fedpate.federation.kit import STATE, HospitalKit
+from fedpate.federation.own_site import CONFIG, SITE
 from fedpate.federation.policy import Policy, require_bundle
 from fedpate.federation.refusals import REASONS, Code, Refusal
 
 log = logging.getLogger("fedpate.hospital")
-
-SITE_KEY = "site-config"  # in the node's configuration: the hospital's own site file
 
 
 def main() -> None:
@@ -40,11 +40,11 @@ def main() -> None:
     child.begin()
     kit = HospitalKit.read(Path(sys.argv[1]))
     address = f"127.0.0.1:{int(sys.argv[2])}"
-    site = str(kit.folder / STATE / "site.yaml")
+    site_file = str(kit.folder / STATE / SITE)
 
     def launch(token: str, _: Task) -> None:
         try:
-            run(address, token, site, kit.policy)
+            run(address, token, site_file, kit.policy)
         except Exception:
             log.exception("a task could not be completed")
 
@@ -52,7 +52,7 @@ def main() -> None:
     acquire_forever(address, TaskType.CLIENT_APP, secret, launch)
 
 
-def run(address: str, token: str, site: str, policy: Path) -> None:
+def run(address: str, token: str, site_file: str, policy: Path) -> None:
     """One message: pull it, answer it, push the reply."""
     client = RuntimeHttpClient.from_server_address(
         address,
@@ -70,7 +70,7 @@ def run(address: str, token: str, site: str, policy: Path) -> None:
         context, status, details = None, SubStatus.FAILED, "see the hospital's log"
         try:
             message, context, _, fab = pull_task_input(client)
-            context.node_config[SITE_KEY] = site
+            context.node_config[CONFIG] = site_file
             push_message(client, answer(message, context, fab.content, policy), context)
             status, details = SubStatus.COMPLETED, ""
         finally:
@@ -88,8 +88,21 @@ def answer(message: Message, context: Context, bundle: bytes, policy: Path) -> M
     except FedPateError as error:
         code = error.code if isinstance(error, Refusal) else Code.FAILED
         log.warning("run %s refused: %s", message.metadata.run_id, error)
+        _write_down(message, context, int(code))
         return Message(Error(int(code), REASONS[code]), reply_to=message)
     return app(message, context)
+
+
+def _write_down(message: Message, context: Context, code: int) -> None:
+    """A refused bundle goes to the hospital's log as any other request does."""
+    what = message.metadata.message_type, message.metadata.run_id
+    try:
+        audit_log = site.audit_log(context)
+        if audit_log is not None:
+            audit_log.request(*what, message.content)
+            audit_log.decision(*what, code, site.policy_hash(context))
+    except FedPateError:
+        log.exception("the refusal could not be written down")
 
 
 if __name__ == "__main__":

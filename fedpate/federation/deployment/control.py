@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from types import TracebackType
@@ -14,6 +15,7 @@ from flwr.proto.control_pb2 import (
     ListNodesRequest,
     RegisterNodeRequest,
     StartRunRequest,
+    StopRunRequest,
     UnregisterNodeRequest,
 )
 from flwr.supercore.constant import NodeStatus
@@ -132,3 +134,8 @@ class Control:
             return int(self.client.StartRun(request).run_id)
         except httpx.HTTPError as error:
             raise EngineError(f"the SuperLink does not take the run: {error}") from error
+
+    def stop(self, run_id: int) -> None:
+        """Have Flower forget a run that has not ended; what cannot be stopped has ended."""
+        with suppress(httpx.HTTPError):
+            self.client.StopRun(StopRunRequest(run_id=run_id))

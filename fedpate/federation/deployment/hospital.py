@@ -17,6 +17,7 @@ from fedpate.federation.deployment.supervisor import (
     supervising,
 )
 from fedpate.federation.kit import STATE, HospitalKit
+from fedpate.federation.own_site import SITE, Site
 from fedpate.federation.policy import Policy
 from fedpate.federation.provision import files
 
@@ -48,7 +49,7 @@ def _run(kit: HospitalKit, data: Path | None) -> None:
     warn_of_expiry("the authority's certificate", (kit.folder / "ca.crt").read_bytes())
     with supervising(kit.folder) as supervisor:
         state = kit.folder / STATE
-        files.write(state / "site.yaml", site, files.SECRET)
+        files.write(state / SITE, site, files.SECRET)
         secrets.renew(state, secrets.SUPEREXEC)
         port = free_port()
         _report(kit)
@@ -63,10 +64,7 @@ def site_file(kit: HospitalKit, data: Path | None) -> bytes:
     Raises:
       ConfigError: the file is wrong, or the data are not there.
     """
-    site = yaml_file.read(kit.folder / "site.yaml", "KIT/site.yaml")
-    yaml_file.require_keys(site, ("hospital", "data"), needed=("hospital",), within="site.yaml")
-    if site["hospital"] != kit.hospital:
-        raise ConfigError(f"site.yaml.hospital must be {kit.hospital!r}, got {site['hospital']!r}")
+    site = yaml_file.read(kit.folder / SITE, f"KIT/{SITE}")
     settings = yaml_file.section(site, "data")
     path = data or (Path(settings["path"]) if settings.get("path") else None)
     if path is None:
@@ -74,7 +72,9 @@ def site_file(kit: HospitalKit, data: Path | None) -> bytes:
     path = path.expanduser().resolve()
     if not path.exists():
         raise ConfigError(f"--data must be a file or a folder, got {path}")
-    text: str = yaml.safe_dump({**site, "data": {**settings, "path": str(path)}}, sort_keys=False)
+    content = {**site, "data": {**settings, "path": str(path)}}
+    Site.of(kit, content)
+    text: str = yaml.safe_dump(content, sort_keys=False)
     return text.encode()
 
 

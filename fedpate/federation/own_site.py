@@ -1,0 +1,133 @@
+"""A real hospital as its node finds it: the site file of this start, and what lies beside it.
+
+`fedpate hospital start` writes the file and names it in the node's configuration. It has the last
+word on everything but what is asked: where the records are, which device trains, what is allowed.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedpate.data import own_records
+from fedpate.data.dealing import own_stream, patient_shards
+from fedpate.data.own_records import OwnData, OwnRecords
+from fedpate.errors import ConfigError
+from fedpate.federation import hospital_log, plain, yaml_file
+from fedpate.federation.answers import AnswerCache
+from fedpate.federation.guard import GuardedHospital
+from fedpate.federation.hospital import Hospital
+from fedpate.federation.hospital_log import HospitalLog
+from fedpate.federation.kit import STATE, HospitalKit
+from fedpate.federation.near_duplicates import NearDuplicates
+from fedpate.federation.policy import Policy
+from fedpate.federation.settings import TrainSettings
+from fedpate.learning.store import TeacherStore
+from fedpate.privacy.noise import OsEntropy
+from fedpate.records import LabelledData
+
+CONFIG = "site-config"  # in the node's configuration: the path of the site file of this start
+SITE = "site.yaml"
+LEDGER = "ledger.sqlite"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a hospital has said about itself."""
+
+    kit: HospitalKit
+    data: OwnData
+    device: str
+
+    @classmethod
+    def read(cls, path: Path) -> "Site":
+        """Read the site file of a start, KIT/state/site.yaml.
+
+        Raises:
+          ConfigError: it is wrong, or not where a start puts it.
+        """
+        kit = HospitalKit.read(path.parent.parent)
+        return cls.of(kit, yaml_file.read(path, SITE))
+
+    @classmethod
+    def of(cls, kit: HospitalKit, content: dict[str, Any]) -> "Site":
+        """The site that a file's content describes; raises ConfigError as `read` does."""
+        yaml_file.require_keys(
+            content, ("hospital", "data", "device"), needed=("hospital", "data"), within=SITE
+        )
+        if content["hospital"] != kit.hospital:
+            raise ConfigError(
+                f"{SITE}.hospital must be {kit.hospital!r}, got {content['hospital']!r}"
+            )
+        fields = yaml_file.section(content, "data")
+        device = content.get("device") or "cpu"
+        if not isinstance(device, str):
+            raise ConfigError(f"{SITE}.device must be text, got {device!r}")
+        try:
+            return cls(kit, plain.loads(OwnData, json.dumps(fields, default=str)), device)
+        except ConfigError as error:
+            raise ConfigError(f"{SITE}: data.{error}") from error
+
+    @property
+    def state(self) -> Path:
+        """What this hospital keeps, readable by its owner only."""
+        return self.kit.folder / STATE
+
+    @property
+    def owner(self) -> str:
+        """In whose name ledger and log are kept."""
+        return owner(self.kit)
+
+    def records(self) -> OwnRecords:
+        """All records; read once per process."""
+        return own_records.load(self.data)
+
+    def log(self) -> HospitalLog:
+        """The audit log."""
+        return log_of(self.kit)
+
+    def hospital(self, settings: TrainSettings) -> GuardedHospital:
+        """The hospital behind its policy, which is read anew for every request."""
+        records, name = self.records(), self.kit.hospital
+
+        def shards() -> list[LabelledData]:
+            n_shards = settings.teachers_per_hospital
+            shard = patient_shards(records.patients, n_shards, own_stream(settings.seed, name))
+            rows = [shard == index for index in range(n_shards)]
+            return [
+                LabelledData(records.features[here], records.labels[here], records.n_classes)
+                for here in rows
+            ]
+
+        rules = Policy.read(self.kit.policy)
+        limited = rules.queries.near_duplicates is not None
+        hospital = Hospital(
+            name=name,
+            shards=shards,
+            store=TeacherStore(self.state / "teachers"),
+            folder=self.state,
+            answers=AnswerCache(self.state / "answers.sqlite", durable=False),
+            entropy=lambda _: OsEntropy(),
+            device=self.device,
+        )
+        return GuardedHospital(
+            hospital=hospital,
+            policy=rules,
+            ledger=self.state / LEDGER,
+            owner=self.owner,
+            n_patients=records.n_patients,
+            n_classes=records.n_classes,
+            columns=records.columns,
+            near=NearDuplicates(self.state / "asked.sqlite") if limited else None,
+            approved=self.log().approved,
+        )
+
+
+def owner(kit: HospitalKit) -> str:
+    """In whose name a hospital's ledger and log are kept."""
+    return f"{kit.hospital} in {kit.federation}"
+
+
+def log_of(kit: HospitalKit) -> HospitalLog:
+    """A hospital's audit log."""
+    return HospitalLog(kit.folder / STATE / hospital_log.FILE, owner(kit))
