@@ -6,6 +6,7 @@ and records of weight x cross-entropy, in the padded shape of `fedpate.learning.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
@@ -52,33 +53,61 @@ class _Dense:
         models = len(parameters[0])
         self._outputs = [parameters[0].new_empty(models, width, n) for n in net.widths[1:]]
         self._errors = [torch.empty_like(values) for values in self._outputs]
+        self._places = torch.arange(models * width, device=parameters[0].device)
+        self._views = self._of_first(models)
+
+    def _of_first(self, models: int) -> "_Views":
+        """Everything in the shapes and the number that a step works with."""
+        parameters, gradients = (
+            [values[:models] for values in group] for group in (self._parameters, self._gradients)
+        )
+        values, places = shaped(self._net, parameters), shaped(self._net, gradients)
+        return _Views(
+            models,
+            gradients,
+            list(zip(values[::2], (bias[:, None] for bias in values[1::2]), strict=True)),
+            list(zip(places[::2], places[1::2], strict=True)),
+            [values[:models] for values in self._outputs],
+            [values[:models] for values in self._errors],
+            self._places[: models * self._outputs[0].shape[1]],
+        )
 
     def __call__(
         self, records: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
     ) -> Sequence[torch.Tensor]:
-        models = len(records)
-        values = shaped(self._net, [p[:models] for p in self._parameters])
-        gradients = [g[:models] for g in self._gradients]
-        places = shaped(self._net, gradients)
-        layers = list(zip(values[::2], values[1::2], places[::2], places[1::2], strict=True))
+        if len(records) != self._views.models:
+            self._views = self._of_first(len(records))
+        views = self._views
         with torch.no_grad():
             inputs = [records.flatten(2)]
-            for (weight, bias, _, _), output in zip(layers, self._outputs, strict=True):
+            for (weight, bias), output in zip(views.layers, views.outputs, strict=True):
                 if len(inputs) > 1:
                     inputs[-1].relu_()
-                out = output[:models]
-                inputs.append(torch.baddbmm(bias[:, None], inputs[-1], weight, out=out))
-            error = self._errors[-1][:models]
+                inputs.append(torch.baddbmm(bias, inputs[-1], weight, out=output))
+            error = views.errors[-1]
             torch.softmax(inputs.pop(), 2, out=error)
             flat = error.flatten(0, 1)  # of the logits: weight x (probability - 1 at the label)
-            flat[torch.arange(len(labels), device=labels.device), labels] -= 1
+            flat[views.places, labels] -= 1
             flat *= weights[:, None]
-            for index in reversed(range(len(layers))):
-                weight, _, by_weight, by_bias = layers[index]
+            for index in reversed(range(len(views.layers))):
+                by_weight, by_bias = views.by_layer[index]
                 torch.bmm(inputs[index].transpose(1, 2), error, out=by_weight)
                 torch.sum(error, 1, out=by_bias)
                 if index:
-                    earlier = self._errors[index - 1][:models]
+                    earlier, weight = views.errors[index - 1], views.layers[index][0]
                     torch.bmm(error, weight.transpose(1, 2), out=earlier)
                     error = earlier.mul_(inputs[index] > 0)
-        return gradients
+        return views.gradients
+
+
+@dataclass(frozen=True, eq=False)
+class _Views:
+    """A stack's first models: views are made once, not in every step."""
+
+    models: int
+    gradients: list[torch.Tensor]  # (models, padded size), one for each parameter
+    layers: list[tuple[torch.Tensor, torch.Tensor]]  # weight (models, inputs, outputs), bias
+    by_layer: list[tuple[torch.Tensor, torch.Tensor]]  # gradients in the same shapes
+    outputs: list[torch.Tensor]  # (models, width, outputs) of each layer
+    errors: list[torch.Tensor]  # gradients of `outputs`
+    places: torch.Tensor  # (models * width,): 0, 1, 2, ...

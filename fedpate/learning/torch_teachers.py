@@ -21,7 +21,8 @@ from fedpate.records import LabelledData
 
 TRAINING_BYTES = 2**30  # for all the stacks that are in training at the same time
 MOST_ON_CPU = 25  # larger stacks save no more overhead
-CACHED_BYTES = 6 * 2**20  # of one batch's activations: beyond, a CPU waits for memory
+# What a step reads and writes: beyond, a CPU waits for memory.
+CACHED_BYTES = 6 * 2**20
 
 
 def fit_all(
@@ -93,8 +94,9 @@ def models_at_once(net: Net, training: Training, n_records: int, device: str) ->
     """How many networks with up to so many records each fit into one stack."""
     fit = TRAINING_BYTES // parallel.cores() // bytes_per_model(net, training, n_records)
     if torch.device(device).type == "cpu":
-        cached = CACHED_BYTES // (4 * training.width(n_records) * net.activations)
-        fit = min(fit, MOST_ON_CPU, cached)
+        # The activations of one batch; weights, gradients and the optimizer's two moments.
+        numbers = max(training.width(n_records) * net.activations, 4 * net.n_parameters)
+        fit = min(fit, MOST_ON_CPU, CACHED_BYTES // (4 * numbers))
     return max(1, fit)
 
 
