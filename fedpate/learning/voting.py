@@ -77,10 +77,11 @@ def in_parts(shares: Floats) -> Ints:
     return parts
 
 
-def tally(votes: Ints, n_classes: int) -> Ints:
+def tally(votes: "Sequence[Ints] | Ints", n_classes: int) -> Ints:
     """Votes of several teachers, (teachers, n) classes, as (n, n_classes) counts."""
-    n = votes.shape[1]
-    cells = votes + n_classes * np.arange(n)
+    table = np.asarray(votes)
+    n = table.shape[1]
+    cells = table + n_classes * np.arange(n)
     return np.bincount(cells.ravel(), minlength=n * n_classes).reshape(n, n_classes)
 
 
