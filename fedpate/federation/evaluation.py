@@ -14,15 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedpate.data.federated import Federated
-from fedpate.federation import site
+from fedpate.federation import simulated_teachers, site
 from fedpate.federation.hospital import training_id
+from fedpate.federation.overrides import settings_for
 from fedpate.federation.progress import Progress, staged
 from fedpate.federation.settings import Run
 from fedpate.federation.side import Side
 from fedpate.learning.fitted import FittedTeacher
 from fedpate.learning.fitted_student import FittedStudent
 from fedpate.learning.metrics import Scores, accuracy
-from fedpate.learning.teachers import teacher_seed, train_teachers
+from fedpate.learning.teachers import Onnx, teacher_seed
 from fedpate.privacy.entropy import SeededEntropy
 from fedpate.privacy.mechanisms import plain_argmax
 from fedpate.records import LabelledData, QueryBatch, Release, Votes
@@ -96,27 +97,33 @@ def baselines(run: Run, side: Side, voters: Collection[str], progress: Progress)
     names = [site.simulated_name(hospital) for hospital in range(side.n_hospitals)]
     whole = [_all_records(truth, hospital) for hospital in range(side.n_hospitals)]
 
-    def train(shards: Sequence[LabelledData], seeds: Sequence[int]) -> list[FittedTeacher]:
-        return train_teachers(
-            run.teacher,
-            shards,
+    def train(wanted: Sequence[simulated_teachers.Wanted]) -> list[FittedTeacher]:
+        return simulated_teachers.train(
+            run,
+            wanted,
             side.preprocessing,
-            seeds,
-            device=run.device,
-            store=site.simulated_store(simulation),
-            progress=lambda n: progress.advance("baselines", n),
+            site.simulated_store(simulation),
+            lambda n: progress.advance("baselines", n),
         )
 
     with staged(progress, "baselines", len(whole) + 1):
-        single = train(whole, [teacher_seed(run.seed, name, WHOLE) for name in names])
-        pooled = train([truth.private()], [teacher_seed(run.seed, "pooled", WHOLE)])
+        single = train(
+            [
+                (name, records, teacher_seed(run.seed, name, WHOLE))
+                for name, records in zip(names, whole, strict=True)
+            ]
+        )
+        # A model that a hospital has already cannot be trained on all records.
+        one_for_all = [("pooled", truth.private(), teacher_seed(run.seed, "pooled", WHOLE))]
+        pooled = train(one_for_all) if run.teacher.name != Onnx.name else []
     test = side.test
     by_hospital = [accuracy(model.votes(test.features), test.labels) for model in single]
     most_common = int(np.bincount(truth.private().labels).argmax())
     found["majority_class"] = float((test.labels == most_common).mean())
     found["mean_hospital"] = float(np.mean(by_hospital))
     found["best_hospital"] = max(by_hospital)
-    found["pooled"] = accuracy(pooled[0].votes(test.features), test.labels)
+    if pooled:
+        found["pooled"] = accuracy(pooled[0].votes(test.features), test.labels)
     if voters:
         found["vote_without_noise"] = _vote_accuracy(run, side, voters)
     return Baselines(found, dict(zip(names, by_hospital, strict=True)))
@@ -132,16 +139,17 @@ def one_class_teachers(truth: Federated | None, n_hospitals: int) -> int | None:
 
 def _vote_accuracy(run: Run, side: Side, voters: Collection[str]) -> float:
     """All teachers vote on the test set, without noise; they are in the store by now."""
-    settings, simulation = side.settings, side.settings.simulation
-    assert simulation is not None
+    settings = side.settings
     batch = QueryBatch(np.arange(len(side.test), dtype=np.int64), side.test.features)
     answers = []
     for hospital in range(side.n_hospitals):
-        if site.simulated_name(hospital) in voters:
-            member = site.simulated_hospital(hospital, settings, simulation)
-            member.train(settings, side.preprocessing)
-            training = training_id(settings, side.preprocessing)
-            answers.append(member.answer(batch, settings, training))
+        name = site.simulated_name(hospital)
+        if name in voters:
+            own = settings_for(settings, run.hospital_overrides, name)
+            member = site.simulated_hospital(hospital, own, own.simulation)
+            member.train(own, side.preprocessing)
+            training = training_id(own, side.preprocessing)
+            answers.append(member.answer(batch, own, training))
     vote = majority_vote(Votes.tally(answers), run.seed)
     return accuracy(vote.labels, side.test.labels)
 

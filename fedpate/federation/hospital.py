@@ -10,7 +10,7 @@ Formal guarantees, whoever asks:
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,9 +19,11 @@ from fedpate.federation import plain
 from fedpate.federation.answers import AnswerCache
 from fedpate.federation.refusals import Code, Refusal
 from fedpate.federation.settings import TrainSettings
+from fedpate.learning.command_teachers import CommandTeacher
 from fedpate.learning.fitted import FittedTeacher
+from fedpate.learning.own_models import Models, onnx_teachers
 from fedpate.learning.store import TeacherStore
-from fedpate.learning.teachers import teacher_seed, train_teachers
+from fedpate.learning.teachers import Onnx, teacher_seed, train_teachers
 from fedpate.learning.voting import count_votes
 from fedpate.privacy.noise import Entropy
 from fedpate.records import Ints, LabelledData, PredictionVectors, QueryBatch
@@ -51,9 +53,13 @@ class Hospital:
     answers: AnswerCache
     entropy: Callable[[str], Entropy]  # batch hash -> where the noise for that batch comes from
     device: str | None = None  # what trains here; None: what the coordinator says
+    models: Models = field(default_factory=Models)  # its own program and model, if it has any
 
     def train(self, settings: TrainSettings, preprocessing: Preprocessing) -> int:
         """Train one teacher per shard, or find them in the store; returns how many there are."""
+        self.models.require(settings.teacher.name)
+        if settings.teacher.name == Onnx.name:
+            return self._remember(training_id(settings, preprocessing), self._adopted(settings))
         shards = self.shards()
         seeds = [teacher_seed(settings.seed, self.name, index) for index in range(len(shards))]
         device = self.device or settings.device
@@ -64,12 +70,7 @@ class Hospital:
             self.store.key(settings.teacher, shard, preprocessing, seed)
             for shard, seed in zip(shards, seeds, strict=True)
         ]
-        path = self._training(training_id(settings, preprocessing))
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps(keys), encoding="utf-8")
-        draft.replace(path)
-        return len(keys)
+        return self._remember(training_id(settings, preprocessing), keys)
 
     def answer(
         self, batch: QueryBatch, settings: TrainSettings, training: str
@@ -80,10 +81,15 @@ class Hospital:
           Refusal: these teachers were never trained, or are gone.
         """
         keys = self._keys(training)
-        teachers, rows = _name(keys, settings.n_classes), batch.row_hashes()
+        teachers, rows = self._name(keys, settings), batch.row_hashes()
 
         def count(new: Ints) -> Ints:
-            return count_votes(self._teachers(keys), batch.features[new], settings.n_classes)
+            return count_votes(
+                self._teachers(keys),
+                batch.features[new],
+                settings.n_classes,
+                device=self.device or settings.device,
+            )
 
         votes = self.answers.recall(teachers, rows, settings.n_classes, count)
         if settings.mechanism is None:
@@ -107,7 +113,30 @@ class Hospital:
           Refusal: they were never trained.
         """
         keys = self._keys(training)
-        return _name(keys, settings.n_classes), len(keys)
+        return self._name(keys, settings), len(keys)
+
+    def _adopted(self, settings: TrainSettings) -> list[str]:
+        """The keys of the hospital's own models, which are put into the store."""
+        at_most, (shard, *_) = settings.teachers_per_hospital, self.shards()
+        adopted = onnx_teachers(self.models.onnx_files(), settings.n_classes, at_most)
+        keys = []
+        for teacher in adopted:
+            teacher.votes(shard.features[:1])  # a model that does not fit the records fails now
+            named = f"onnx {settings.n_classes} ".encode()
+            key = sha256(named + teacher.content).hexdigest()
+            if self.store.get(key) is None:
+                self.store.put(key, teacher)
+            keys.append(key)
+        return keys
+
+    def _remember(self, training: str, keys: Sequence[str]) -> int:
+        """Write down which teachers a training gave; their number."""
+        path = self._training(training)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps(keys), encoding="utf-8")
+        draft.replace(path)
+        return len(keys)
 
     def _training(self, training: str) -> Path:
         return self.folder / "trainings" / f"{training}.json"
@@ -123,8 +152,12 @@ class Hospital:
         teachers = [teacher for key in keys if (teacher := self.store.get(key)) is not None]
         if len(teachers) < len(keys):
             raise Refusal(Code.UNTRAINED)
-        return teachers
+        return [
+            teacher.by(self.models.program()) if isinstance(teacher, CommandTeacher) else teacher
+            for teacher in teachers
+        ]
 
-
-def _name(keys: Sequence[str], n_classes: int) -> str:
-    return sha256("\n".join([*keys, str(n_classes)]).encode()).hexdigest()
+    def _name(self, keys: Sequence[str], settings: TrainSettings) -> str:
+        """Names what makes the votes: the teachers, and the program behind them if there is one."""
+        made_by = [str(settings.n_classes), self.models.fingerprint(settings.teacher.name)]
+        return sha256("\n".join([*keys, *made_by]).encode()).hexdigest()

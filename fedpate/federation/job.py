@@ -19,6 +19,7 @@ from fedpate import errors
 from fedpate.errors import ConfigError, EngineError, FedPateError
 from fedpate.federation import plain
 from fedpate.federation.settings import Run
+from fedpate.learning.own_models import Models
 
 RUN_FILE_KEY = "run-file"  # in Flower's run configuration
 
@@ -100,8 +101,17 @@ def with_absolute_paths(run: Run) -> Run:
         run,
         data=dataclasses.replace(run.data, **paths),
         store=_absolute(run.store),
+        models=_located(run.models),
+        hospital_overrides={
+            name: dataclasses.replace(override, models=_located(override.models))
+            for name, override in run.hospital_overrides.items()
+        },
         privacy=dataclasses.replace(run.privacy, ledger=_absolute(run.privacy.ledger)),
     )
+
+
+def _located(models: Models) -> Models:
+    return Models(_absolute(models.command), _absolute(models.onnx))
 
 
 def _absolute(path: str | None) -> str | None:

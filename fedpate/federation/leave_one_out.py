@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from fedpate.data.federated import Federated
 from fedpate.errors import ConfigError
-from fedpate.federation import site
+from fedpate.federation import simulated_teachers, site
 from fedpate.federation.settings import Run
 from fedpate.federation.side import choose_queries
 from fedpate.learning.fitted import FittedTeacher
 from fedpate.learning.store import TeacherStore
-from fedpate.learning.teachers import teacher_seed, train_teachers
+from fedpate.learning.teachers import teacher_seed
 from fedpate.privacy.vote_sensitivity import require_one_teacher_moved
 from fedpate.records import LabelledData
 from fedpate.rng import stream
@@ -84,15 +84,16 @@ def train_all(
       store: of teachers; None trains all of them.
       add: (hospital, shard, its records) -> the records to train on instead.
     """
-    shards, seeds = [], []
+    wanted = []
     for hospital in range(data.partition.n_hospitals):
         for index, rows in enumerate(data.partition.shards(hospital)):
             records = data.split.private_rows[rows]
             shard = data.dataset.take(records if keep is None else records[keep[records]])
-            shards.append(shard if add is None else add(hospital, index, shard))
-            seeds.append(teacher_seed(run.seed, site.simulated_name(hospital), index))
-    preprocessing = data.preprocessing()
-    return train_teachers(run.teacher, shards, preprocessing, seeds, device=run.device, store=store)
+            name, own = site.simulated_name(hospital), shard
+            if add is not None:
+                own = add(hospital, index, shard)
+            wanted.append((name, own, teacher_seed(run.seed, name, index)))
+    return simulated_teachers.train(run, wanted, data.preprocessing(), store)
 
 
 def _without_a_patient(run: Run, data: Federated) -> Mask:

@@ -24,6 +24,7 @@ from fedpate.records import PredictionVectors, QueryBatch
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+RequestFor = Callable[[str], RecordDict]  # hospital -> what it is sent; equal ones may be one
 Check = Callable[[str, RecordDict], T]  # (hospital, reply) -> what it says, or PredictionError
 
 POLL_S = 0.05
@@ -101,12 +102,13 @@ class Members:
             return name
 
         self._nodes = nodes
-        self._round("hospitals", wire.HELLO, wire.hello_request(), introduce, lambda _: 1)
+        hello = wire.hello_request()
+        self._round("hospitals", wire.HELLO, lambda _: hello, introduce, lambda _: 1)
         self._nodes = {names[node]: nodes[node] for node in names}
         self._require_quorum(wire.HELLO)
 
-    def train(self, request: RecordDict, teachers_per_hospital: int) -> None:
-        """Have every hospital train its teachers.
+    def train(self, request_for: RequestFor, teachers_per_hospital: int) -> None:
+        """Have every hospital train its teachers, each by its own request.
 
         Raises:
           QuorumError: fewer than the quorum did.
@@ -115,11 +117,11 @@ class Members:
         def count(_: str, content: RecordDict) -> int:
             return wire.read_train_reply(content, teachers_per_hospital)
 
-        self.teachers = self._round("teachers", wire.TRAIN, request, count, lambda n: n)
+        self.teachers = self._round("teachers", wire.TRAIN, request_for, count, lambda n: n)
         self._require_quorum(wire.TRAIN)
 
     def ask(
-        self, request: RecordDict, batch: QueryBatch, n_classes: int, *, randomized: bool
+        self, request_for: RequestFor, batch: QueryBatch, n_classes: int, *, randomized: bool
     ) -> list[PredictionVectors]:
         """One checked answer per hospital, in the order of the hospitals' names.
 
@@ -135,7 +137,7 @@ class Members:
             self.answers.add(len(batch), wire.size(content), wire.fewest_bits(k, n_classes))
             return answer
 
-        answers = self._round("queries", wire.PREDICT, request, check, lambda _: len(batch))
+        answers = self._round("queries", wire.PREDICT, request_for, check, lambda _: len(batch))
         self._require_quorum(wire.PREDICT)
         self.voters |= {hospital: self.teachers[hospital] for hospital in answers}
         return [answers[hospital] for hospital in self.present]
@@ -163,15 +165,17 @@ class Members:
         self,
         stage: str,
         action: str,
-        request: RecordDict,
+        request_for: RequestFor,
         check: Check[T],
         steps: Callable[[T], int],
     ) -> dict[str, T]:
-        """Send `request` to every member; (hospital -> checked reply) of those that gave one."""
+        """Send its request to every member; (hospital -> checked reply) of those that gave one."""
         ttl = self._reply_s + TTL_MARGIN_S
         hospitals = self.present
-        messages = [Message(request, self._nodes[name], action, ttl=ttl) for name in hospitals]
-        self.bytes_out += wire.size(request) * len(messages)
+        messages = [
+            Message(request_for(name), self._nodes[name], action, ttl=ttl) for name in hospitals
+        ]
+        self.bytes_out += sum(wire.size(message.content) for message in messages)
         accepted = set(self._grid.push_messages(messages))
         # Pushing gives a message its id; a grid's list of ids may leave refused messages out.
         sent = {

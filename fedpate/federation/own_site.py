@@ -22,6 +22,7 @@ from fedpate.federation.kit import STATE, HospitalKit
 from fedpate.federation.near_duplicates import NearDuplicates
 from fedpate.federation.policy import Policy
 from fedpate.federation.settings import TrainSettings
+from fedpate.learning.own_models import Models
 from fedpate.learning.store import TeacherStore
 from fedpate.privacy.noise import OsEntropy
 from fedpate.records import LabelledData
@@ -38,6 +39,7 @@ class Site:
     kit: HospitalKit
     data: OwnData
     device: str
+    models: Models = Models()
 
     @classmethod
     def read(cls, path: Path) -> "Site":
@@ -52,9 +54,8 @@ class Site:
     @classmethod
     def of(cls, kit: HospitalKit, content: dict[str, Any]) -> "Site":
         """The site that a file's content describes; raises ConfigError as `read` does."""
-        yaml_file.require_keys(
-            content, ("hospital", "data", "device"), needed=("hospital", "data"), within=SITE
-        )
+        known = ("hospital", "data", "device", "models")
+        yaml_file.require_keys(content, known, needed=("hospital", "data"), within=SITE)
         if content["hospital"] != kit.hospital:
             raise ConfigError(
                 f"{SITE}.hospital must be {kit.hospital!r}, got {content['hospital']!r}"
@@ -64,9 +65,14 @@ class Site:
         if not isinstance(device, str):
             raise ConfigError(f"{SITE}.device must be text, got {device!r}")
         try:
-            return cls(kit, plain.loads(OwnData, json.dumps(fields, default=str)), device)
+            data = plain.loads(OwnData, json.dumps(fields, default=str))
         except ConfigError as error:
             raise ConfigError(f"{SITE}: data.{error}") from error
+        own = yaml_file.section(content, "models") if content.get("models") else {}
+        try:
+            return cls(kit, data, device, plain.build(Models, own, "models.").within(kit.folder))
+        except ConfigError as error:
+            raise ConfigError(f"{SITE}: {error}") from error
 
     @property
     def state(self) -> Path:
@@ -109,6 +115,7 @@ class Site:
             answers=AnswerCache(self.state / "answers.sqlite", durable=False),
             entropy=lambda _: OsEntropy(),
             device=self.device,
+            models=self.models,
         )
         return GuardedHospital(
             hospital=hospital,

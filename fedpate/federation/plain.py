@@ -49,8 +49,7 @@ def loads(cls: type[T], text: str) -> T:
         raise ConfigError("settings must be JSON, got text that is not") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"settings must be a JSON object, got {type(raw).__name__}")
-    settings: T = _build(cls, raw, "")
-    return settings
+    return build(cls, raw, "")
 
 
 def _to_plain(part: Any) -> Any:
@@ -60,12 +59,21 @@ def _to_plain(part: Any) -> Any:
         return {"name": name, **fields} if isinstance(name, str) else fields
     if isinstance(part, tuple | list):
         return [_to_plain(item) for item in part]
+    if isinstance(part, dict):
+        return {key: _to_plain(item) for key, item in part.items()}
     return part
 
 
-def _build(cls: type[Any], raw: dict[str, Any], prefix: str) -> Any:
+def build(cls: type[T], raw: dict[str, Any], prefix: str) -> T:
+    """The instance of a settings class that plain data describe; see `loads`.
+
+    Args:
+      cls: the class.
+      raw: its fields.
+      prefix: what messages put before a field's name, such as "privacy.".
+    """
     hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in raw:
         if key not in fields:
             raise ConfigError(f"{prefix}{key} is not a setting; known: {', '.join(sorted(fields))}")
@@ -76,20 +84,25 @@ def _build(cls: type[Any], raw: dict[str, Any], prefix: str) -> Any:
     return cls(**{key: _value(value, hints[key], f"{prefix}{key}") for key, value in raw.items()})
 
 
-def _registered(group: str, raw: Any) -> Any:
+def registered(group: str, raw: Any) -> Any:
+    """The instance that {name: NAME, SETTING: VALUE, ...} describes.
+
+    Raises:
+      ConfigError: no such name in the group, or a setting that its class refuses.
+    """
     classes = registry(group)
     name = raw.get("name") if isinstance(raw, dict) else None
     if not isinstance(name, str) or name not in classes:
         raise ConfigError(f"{group} must be one of {', '.join(sorted(classes))}, got {name!r}")
     fields = {key: value for key, value in raw.items() if key != "name"}
-    return _build(classes[name], fields, f"{group}.")
+    return build(classes[name], fields, f"{group}.")
 
 
 def _value(value: Any, hint: Any, name: str) -> Any:
     """`value` as its declared type; only a whole number where a float is declared is converted."""
     group = name.rpartition(".")[2]
     if hint is Any and group in GROUPS:
-        return None if value is None else _registered(group, value)
+        return None if value is None else registered(group, value)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in args:
@@ -97,11 +110,13 @@ def _value(value: Any, hint: Any, name: str) -> Any:
         (inner,) = [arg for arg in args if arg is not type(None)]
         return _value(value, inner, name)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
-        return _build(hint, value, f"{name}.")
+        return build(hint, value, f"{name}.")
     if origin is tuple and isinstance(value, list):
         return tuple(_value(item, args[0], name) for item in value)
     if origin is dict and isinstance(value, dict):
         return {key: _value(item, args[1], f"{name}.{key}") for key, item in value.items()}
+    if hint is Any and isinstance(value, dict):
+        return value  # the class that declares it reads it
     if hint is float and type(value) is int:
         return float(value)
     if (hint is Any and type(value) in SCALARS) or type(value) is hint:

@@ -1,13 +1,17 @@
 """Buying labels: what is affordable, asking for votes, paying, drawing the noise; in that order."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+from flwr.app import RecordDict
 
 from fedpate.errors import NothingReleased, QuorumError
 from fedpate.federation import evaluation, pricing, wire
 from fedpate.federation.hospital import training_id
-from fedpate.federation.members import Members, batches
+from fedpate.federation.members import Members, RequestFor, batches
+from fedpate.federation.overrides import settings_for
 from fedpate.federation.progress import Progress, staged
 from fedpate.federation.releasing import (
     Predict,
@@ -113,12 +117,13 @@ class Purchase:
             settings = replace(settings, mechanism=self.mechanism)
         if self.side.submitter is not None:
             settings = replace(settings, stated=self._stated(self.side.submitter))
-        request = wire.train_request(settings.to_json(), self.side.preprocessing.to_arrays())
+        arrays = self.side.preprocessing.to_arrays()
+        requests = self._each(settings, lambda own: wire.train_request(own.to_json(), arrays))
         with staged(self.progress, "hospitals", self.side.n_hospitals):
             self.members.greet()
         total = len(self.members.present) * run.teachers_per_hospital
         with self.clock("teachers_s"), staged(self.progress, "teachers", total):
-            self.members.train(request, run.teachers_per_hospital)
+            self.members.train(requests, run.teachers_per_hospital)
         return settings
 
     def _stated(self, submitter: str) -> Stated:
@@ -135,14 +140,14 @@ class Purchase:
 
     def _tally(self, asked: QueryBatch, settings: TrainSettings) -> Votes:
         """The votes on every query, batch by batch; raises QuorumError."""
-        training, n_classes = training_id(settings, self.side.preprocessing), self.side.n_classes
+        n_classes = self.side.n_classes
         total = len(asked) * len(self.members.present)
         counts, teachers = np.empty((len(asked), n_classes), np.int64), []
         with self.clock("votes_s"), staged(self.progress, "queries", total):
             done = 0
             for batch in batches(asked, self.run.message_mb, n_classes):
                 answers = self.members.ask(
-                    wire.predict_request(settings.to_json(), training, batch),
+                    self._each(settings, partial(self._question, batch)),
                     batch,
                     n_classes,
                     randomized=settings.mechanism is not None,
@@ -152,6 +157,25 @@ class Purchase:
                 teachers.append(tally.n_teachers)
                 done += len(batch)
         return Votes(asked.query_ids, counts, min(teachers))
+
+    def _question(self, batch: QueryBatch, own: TrainSettings) -> RecordDict:
+        training = training_id(own, self.side.preprocessing)
+        return wire.predict_request(own.to_json(), training, batch)
+
+    def _each(
+        self, settings: TrainSettings, make: Callable[[TrainSettings], RecordDict]
+    ) -> RequestFor:
+        """Every hospital's request, made once for those that are told the same."""
+        made: dict[str, RecordDict] = {}
+
+        def request_for(hospital: str) -> RecordDict:
+            own = settings_for(settings, self.run.hospital_overrides, hospital)
+            key = own.to_json()
+            if key not in made:
+                made[key] = make(own)
+            return made[key]
+
+        return request_for
 
     def _student_of(self, so_far: Release) -> Predict | None:
         student = evaluation.train_student(self.run, self.side, so_far, self.progress)

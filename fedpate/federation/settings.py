@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from fedpate import _check
 from fedpate.errors import ConfigError
-from fedpate.federation import plain
+from fedpate.federation import overrides, plain
+from fedpate.learning.own_models import Models
 
 ENGINES = ("inprocess", "pool", "flower")
 TRUSTS = ("coordinator", "local", "secure_aggregation")
@@ -82,6 +83,9 @@ class Run:
     min_hospitals: int | None = None  # None: all of them
     device: str = "cpu"
     votes: str = "labels"
+    # Hospitals that train something else: becomes name -> `overrides.Override`.
+    hospital_overrides: Any = None
+    models: Models = field(default_factory=Models)  # simulation only: what hospitals have already
     store: str | None = None  # folder of trained teachers; None: the user's cache folder
     rounds: int = 4  # mechanism=interactive: releases between which the student is trained
     baselines: bool = True  # simulation only: train the models that the student is compared with
@@ -103,6 +107,8 @@ class Run:
             _check.at_least(0, noise_seed=self.noise_seed)
         if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", self.device):
             raise ConfigError(f"device must be cpu, mps, cuda or cuda:N, got {self.device!r}")
+        named = overrides.read(self.hospital_overrides, self.hospitals)
+        object.__setattr__(self, "hospital_overrides", named)
         self._check_hospitals()
         self._check_trust()
         self._check_noise()
@@ -174,6 +180,7 @@ class Simulation:
     hospitals: int
     folder: str  # the run's private work folder: gone when the run ends
     store: str  # folder of trained teachers, shared by all simulated hospitals
+    models: Models = field(default_factory=Models)  # what this hospital has already
     noise_seed: int | None = None  # seeds the hospitals' own noise (trust=local)
 
 

@@ -110,6 +110,7 @@ def simulated_hospital(index: int, settings: TrainSettings, simulation: Simulati
         folder=Path(simulation.folder) / "hospitals" / name,
         answers=AnswerCache(store / "answers" / f"{name}.sqlite", durable=False),
         entropy=entropy,
+        models=simulation.models,
     )
 
 
@@ -155,6 +156,7 @@ def coordinator_side(run: Run, folder: Path, deployment: Deployment | None = Non
         hospitals=n_hospitals,
         folder=str(folder),
         store=run.store or str(default_store()),
+        models=run.models,
         noise_seed=run.noise_seed if run.trust == "local" else None,
     )
     settings = TrainSettings(

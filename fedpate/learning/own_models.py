@@ -26,6 +26,14 @@ class Models:
     # each of which must have been trained on other patients.
     onnx: str | None = None
 
+    def within(self, folder: Path) -> "Models":
+        """The same with paths that start at `folder` unless they are absolute."""
+        command, onnx = (
+            None if path is None else str(folder / Path(path).expanduser())
+            for path in (self.command, self.onnx)
+        )
+        return Models(command, onnx)
+
     def require(self, kind: str) -> None:
         """Refuse a kind of teacher whose program or model is not there.
 

@@ -73,9 +73,9 @@ def ask(grid, n, quorum=1, **changes):
     found = members(grid, n, quorum, **changes)
     with acting_as_coordinator(grid.run.run_id):
         found.greet()
-        found.train(wire.train_request("{}", {}), 2)
+        found.train(lambda _: wire.train_request("{}", {}), 2)
         request = wire.predict_request("{}", "0" * 64, BATCH)
-        return found, found.ask(request, BATCH, 2, randomized=False)
+        return found, found.ask(lambda _: request, BATCH, 2, randomized=False)
 
 
 def raising():

@@ -13,7 +13,7 @@ from flwr.app import Context, RecordDict
 
 from fedpate.data.federated import federate
 from fedpate.errors import ConfigError
-from fedpate.federation import client_app, server_app, site
+from fedpate.federation import client_app, overrides, server_app, site
 from fedpate.federation.engines import flower
 from fedpate.federation.engines.identity import COORDINATOR_NODE, acting_as_coordinator
 from fedpate.federation.engines.inprocess import InProcessGrid
@@ -23,6 +23,7 @@ from fedpate.federation.engines.together import train_together
 from fedpate.federation.job import RUN_FILE_KEY, Job, with_absolute_paths
 from fedpate.federation.progress import LogProgress, Progress, showing
 from fedpate.federation.settings import Run
+from fedpate.learning import extras
 
 CLIENT_APP = "fedpate.federation.client_app:app"
 
@@ -46,6 +47,7 @@ def simulate(run: Run, out: Path, progress: Progress | None = None) -> None:
     # Bad data stop the run here, before anything is started, whatever the engine.
     data = federate(run.data, run.partition, run.hospitals, run.teachers_per_hospital, run.seed)
     n_hospitals = data.partition.n_hospitals
+    _require_teachers(run, n_hospitals)
     with (
         _interruptible(),
         _verbosity(run.verbose),
@@ -74,6 +76,16 @@ def _require_device(device: str) -> None:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device must exist on this machine, got {device!r}") from error
+
+
+def _require_teachers(run: Run, n_hospitals: int) -> None:
+    """Raise ConfigError if a library, a program or a model that some teacher needs is not here."""
+    names = [site.simulated_name(index) for index in range(n_hospitals)]
+    overrides.require_hospitals(run.hospital_overrides, names)
+    for name in names:
+        teacher, models = overrides.teacher_of(run, name)
+        extras.require(teacher.library)
+        models.require(teacher.name)
 
 
 def _run_here(grid: LocalGrid, run_file: Path, progress: Progress) -> None:

@@ -7,7 +7,7 @@ from flwr.app import RecordDict
 from fedpate.data.preprocessing import Preprocessing
 from fedpate.federation import progress, site, wire
 from fedpate.federation.settings import TrainSettings
-from fedpate.learning.teachers import teacher_seed, train_teachers
+from fedpate.learning.teachers import Onnx, teacher_seed, train_teachers
 
 
 def train_together(requests: Sequence[tuple[int, str, RecordDict]]) -> None:
@@ -21,13 +21,24 @@ def train_together(requests: Sequence[tuple[int, str, RecordDict]]) -> None:
     ]
     if not asked:
         return
-    text, arrays = wire.read_train_request(asked[0][1])
-    settings = TrainSettings.from_json(text)
+    alike: dict[str, list[int]] = {}  # settings -> partitions that are told them
+    for partition, content in asked:
+        text, arrays = wire.read_train_request(content)
+        alike.setdefault(text, []).append(partition)
+    for text, partitions in alike.items():
+        _train(TrainSettings.from_json(text), Preprocessing.from_arrays(arrays), partitions)
+
+
+def _train(
+    settings: TrainSettings, preprocessing: Preprocessing, partitions: Sequence[int]
+) -> None:
     simulation = settings.simulation
     assert simulation is not None
+    if settings.teacher.name == Onnx.name:  # nothing to train
+        return
     data = site.simulated_data(settings, simulation)
     shards, seeds = [], []
-    for partition, _ in asked:
+    for partition in partitions:
         for index, shard in enumerate(data.shards(partition)):
             shards.append(shard)
             seeds.append(teacher_seed(settings.seed, site.simulated_name(partition), index))
@@ -35,7 +46,7 @@ def train_together(requests: Sequence[tuple[int, str, RecordDict]]) -> None:
     train_teachers(
         settings.teacher,
         shards,
-        Preprocessing.from_arrays(arrays),
+        preprocessing,
         seeds,
         device=settings.device,
         store=site.simulated_store(simulation),
