@@ -5,7 +5,7 @@ word on everything but what is asked: where the records are, which device trains
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class Site:
     kit: HospitalKit
     data: OwnData
     device: str
-    models: Models = Models()
+    models: Models = field(default_factory=Models)
 
     @classmethod
     def read(cls, path: Path) -> "Site":
