@@ -17,6 +17,7 @@ VERBS = {
     "coordinator": "run a real federation's coordinator from its kit",
     "hospital": "run a hospital of a real federation from its kit",
     "deploy": "one run on a running federation of real hospitals",
+    "poc": "a real federation on this machine, to try out: start, status, stop",
     "doctor": "whether everything that a run needs is here and in order",
     "completion": "make the Tab key of bash, zsh or fish complete verbs and settings",
 }

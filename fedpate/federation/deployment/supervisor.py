@@ -60,14 +60,12 @@ class Supervisor:
         self._mark = processes.new_mark()
         self._processes: list[Process] = []
         self._stopping = False
-        roots = [str(Path(fedpate.__file__).resolve().parents[1])]
-        roots += [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
         self._environment = {
             **os.environ,
             **QUIET,
             processes.MARK: self._mark,
             "FLWR_HOME": str(self.state / "flwr"),
-            "PYTHONPATH": os.pathsep.join(str(Path(root).resolve()) for root in roots),
+            "PYTHONPATH": import_path(),
         }
 
     def add(self, name: str, module: str, *arguments: str, restart_s: float) -> Process:
@@ -156,17 +154,7 @@ def supervising(folder: Path) -> Iterator[Supervisor]:
     Raises:
       ConfigError: the kit is in use, or its folder cannot be written.
     """
-    state = folder / STATE
-    try:
-        state.mkdir(exist_ok=True, mode=0o700)
-        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise ConfigError(f"KIT must be writable, got {state}: {error.strerror}") from error
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigError(f"KIT must not be in use by another process, got {folder}") from error
+    with alone_with(folder / STATE / "lock", "KIT", folder):
         supervisor = Supervisor(folder)
         numbers = (signal.SIGTERM, signal.SIGINT)
         before = {number: signal.signal(number, supervisor.on_signal) for number in numbers}
@@ -176,8 +164,37 @@ def supervising(folder: Path) -> Iterator[Supervisor]:
             supervisor.stop()
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextmanager
+def alone_with(lock: Path, setting: str, folder: Path) -> Iterator[None]:
+    """Inside, no other process is alone with the same lock file.
+
+    Raises:
+      ConfigError: one is, or the file cannot be written; `setting` names `folder` then.
+    """
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigError(f"{setting} must be writable, got {lock}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(
+                f"{setting} must not be in use by another process, got {folder}"
+            ) from error
+        yield
     finally:
-        os.close(lock)
+        os.close(handle)
+
+
+def import_path() -> str:
+    """`PYTHONPATH` with which a process in any folder imports this fedpate."""
+    roots = [str(Path(fedpate.__file__).resolve().parents[1])]
+    roots += [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return os.pathsep.join(str(Path(root).resolve()) for root in roots)
 
 
 @contextmanager

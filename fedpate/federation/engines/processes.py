@@ -26,10 +26,10 @@ def new_mark() -> str:
     return secrets.token_hex(16)
 
 
-def marked(mark: str) -> list[int]:
+def marked(mark: str, variable: str = MARK) -> list[int]:
     """The ids of all running processes that carry the mark, this one excepted."""
     if sys.platform == "linux":
-        return [pid for pid in _all_pids() if _carries(pid, f"{MARK}={mark}".encode())]
+        return [pid for pid in _all_pids() if _carries(pid, f"{variable}={mark}".encode())]
     listing = subprocess.run(  # elsewhere `ps` can show environments
         ["ps", "-axEww", "-o", "pid=,command="],  # noqa: S607
         capture_output=True,
@@ -40,7 +40,7 @@ def marked(mark: str) -> list[int]:
     return [int(pid) for pid, *_ in lines if int(pid) != os.getpid()]
 
 
-def end_marked(mark: str) -> None:
+def end_marked(mark: str, variable: str = MARK) -> None:
     """End them: politely first, then for good; returns when none is left.
 
     A process that is just being started shows no environment for a moment, so "none" has to last.
@@ -50,11 +50,11 @@ def end_marked(mark: str) -> None:
     quiet_since = time.monotonic()
     while time.monotonic() < quiet_since + QUIET_S:
         sign = signal.SIGTERM if time.monotonic() < force_at else signal.SIGKILL
-        for pid in marked(mark):
+        for pid in marked(mark, variable):
             _send(pid, sign)
             quiet_since = time.monotonic()
         if quiet_since > give_up_at:
-            log.warning("some processes of engine=flower cannot be ended")
+            log.warning("some of the processes that were started cannot be ended")
             return
         time.sleep(0.1)
 
