@@ -31,7 +31,7 @@ own file of example records (breast cancer, from scikit-learn).
 
 examples:
   fedpate poc start
-  fedpate poc start --hospitals 5 --folder /tmp/five
+  fedpate poc start --hospitals 5 --folder five
   fedpate poc status
   fedpate poc stop"""
 
