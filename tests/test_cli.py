@@ -148,6 +148,7 @@ def test_nobody_is_told_and_nothing_installed_by_default(monkeypatch):
         (["ledger", "show", "no/such"], "PATH must be a ledger or a run directory with one"),
         (["report", "no/such"], "RUN_DIR must be the directory of a finished run"),
         (["report"], "the following arguments are required: RUN_DIR"),
+        (["report", "a", "--out", "b"], "--out is for a comparison: give at least two RUN_DIR"),
         (["simulate", "--jsn"], "--jsn is not an option; did you mean --json?"),
         (["audit", "--fast"], "--fast is not an option"),
         (["audit", "no/such"], "RUN_DIR must be the directory of a simulation that finished"),

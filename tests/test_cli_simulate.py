@@ -200,6 +200,10 @@ def test_a_finished_run_can_be_attacked_and_a_patient_left_out(workplace):
     assert attacked.code == 0
     told = json.loads(attacked.out)
     assert told["canaries"]["lower_bound"] <= told["claimed"]
+    recorded = json.loads(Path("here/audit.json").read_text())
+    assert recorded == {"schema": 1, **told}
+    guesses = f"{told['canaries']['correct']} of {told['canaries']['guesses']} guesses"
+    assert guesses in Path("here/report.html").read_text()
     assert 0 <= told["membership"]["low"] <= told["membership"]["high"] <= 1
     assert "nothing contradicts the claim" in fedpate("audit", "here", "canaries=10").out
     refused = fedpate("audit", ".")

@@ -26,7 +26,8 @@ exact law.
 With the directory of a finished simulation: trains its teachers once more, with canary patients
 who have a wrong label and are in or out by their own coins, and lets an attacker guess the coins
 from the released labels and the student: that bounds the whole run's epsilon from below. Beside
-it: how well the student tells its hospitals' records from new ones (0.5 is chance).
+it: how well the student tells its hospitals' records from new ones (0.5 is chance). What was found
+is kept in RUN_DIR/audit.json and stands in the certificate of its report.html.
 
 settings
   mechanism=gnmax|laplace|gumbel|permute_and_flip|confident|interactive|randomized_response
@@ -132,6 +133,7 @@ def _audit_run(folder: Path, overrides: Sequence[str], *, as_json: bool) -> int:
         rng = stream(settings.seed, "canaries")
         found = audit_run(run, settings.canaries, rng, OsEntropy(), settings.confidence)
     result = {**dataclasses.asdict(found), "unit": "patient", "passed": found.passed}
+    _record(folder, result)
     _show(result, run_audit_table, as_json=as_json)
     if not found.passed:
         raise AuditFailed(
@@ -140,6 +142,17 @@ def _audit_run(folder: Path, overrides: Sequence[str], *, as_json: bool) -> int:
             f"at delta={found.canaries.delta:g})"
         )
     return 0
+
+
+def _record(folder: Path, result: dict[str, Any]) -> None:
+    """`audit.json` in the run directory, and the bound in the run's page."""
+    from fedpate import _json
+    from fedpate.commands._output import write_file
+    from fedpate.report import page, recorded
+
+    content = _json.dumps({"schema": recorded.SCHEMA, **result}, indent=1) + "\n"
+    write_file(folder / recorded.AUDIT, "RUN_DIR", content)
+    page.write(folder)
 
 
 def _show(
