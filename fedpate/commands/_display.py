@@ -66,6 +66,10 @@ class Screen:
         """Set the unit's gauge."""
         self._spent[unit] = epsilon, budget
 
+    def __rich__(self) -> RenderableType:
+        """All rows, as they are now."""
+        return self.render()
+
     def render(self) -> RenderableType:
         """All rows, as they are now."""
         gauges = Table.grid(padding=(0, 1))
@@ -129,13 +133,14 @@ class _Times(ProgressColumn):
     def render(self, task: Task) -> RenderableType:
         if task.elapsed is None:
             return Text("")
-        told = _clock(task.elapsed)
+        told = clock(task.elapsed)
         if task.stop_time is None and task.description != RUN and task.time_remaining:
-            told += f", {_clock(task.time_remaining)} left"
+            told += f", {clock(task.time_remaining)} left"
         return Text(told)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Minutes and seconds, with hours where there are any."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -10,10 +10,12 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from fedpate import config
+from fedpate.commands._points import Ended, Points, digest
 from fedpate.commands._run_directory import discard_unfinished
 from fedpate.errors import ConfigError, FedPateError
 
@@ -25,8 +27,9 @@ log = logging.getLogger(__name__)
 class Jobs:
     """Runs a task as Hydra's job function and remembers what was refused.
 
-    A refusal must not travel through Hydra: it would print a page around it, and one refused point
-    would end a whole sweep.
+    A refusal must not travel through Hydra: it would print a page around it. How a point of a sweep
+    ended is written down in the sweep's directory, because a launcher may run it in another
+    process; nothing but Ctrl-C in one point stops the others.
     """
 
     def __init__(self, task: Task) -> None:
@@ -41,23 +44,46 @@ class Jobs:
         settings = HydraConfig.get()
         folder = Path(settings.runtime.output_dir)
         overrides = list(settings.overrides.task)
+        sweep = settings.mode == RunMode.MULTIRUN
         try:
             self._task(cfg, overrides, folder)
         except FedPateError as error:
-            self.refused.append((" ".join(overrides), error))
             discard_unfinished(folder, self._since)
-        except BaseException:
-            if not discard_unfinished(folder, self._since):
-                log.warning("kept %s, which holds what was paid for", folder)
-            raise
+            if sweep:
+                _record(cfg, overrides, folder, str(error), error.exit_code)
+            else:
+                self.refused.append((" ".join(overrides), error))
+        except BaseException as error:
+            if sweep and isinstance(error, Exception):
+                log.exception("point %s failed", settings.job.num)
+                _record(cfg, overrides, folder, f"a bug: {type(error).__name__}", 1)
+            else:
+                if not discard_unfinished(folder, self._since):
+                    log.warning("kept %s, which holds what was paid for", folder)
+                raise
+        else:
+            if sweep:
+                _record(cfg, overrides, folder)
         self.inside = False
+
+
+def _record(
+    cfg: DictConfig, overrides: list[str], folder: Path, error: str | None = None, code: int = 0
+) -> None:
+    """Write down how a point ended."""
+    settings = HydraConfig.get()
+    sweep = Path(settings.runtime.cwd) / settings.sweep.dir
+    name = os.path.relpath(folder, sweep)
+    Points(sweep).record(
+        Ended(settings.job.num, digest(cfg, overrides), tuple(overrides), name, error, code)
+    )
 
 
 def run(verb: str, args: Sequence[str], task: Task) -> list[tuple[str, FedPateError]]:
     """Compose the settings and run the task, once or for every point of a sweep.
 
     Returns:
-      What was refused, (overrides, why), in order; empty if every job was done.
+      What a single run was refused for, (overrides, why); a sweep writes it down for its points.
 
     Raises:
       ConfigError: the settings cannot be composed, or the run directory cannot be written.

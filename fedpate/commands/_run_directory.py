@@ -13,6 +13,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from fedpate.commands._points import command, unfinished
+
 # What a run pays for, or finishes with. (`federation.run_directory` removes a ledger that it made
 # and that holds no charge.)
 KEPT = ("summary.json", "labels.csv", "ledger.sqlite")
@@ -23,24 +25,37 @@ ATTEMPTS = 100
 class OwnDirectory(Callback):
     """Hydra's callback: makes a dated `hydra.run.dir` or `hydra.sweep.dir` this process's own.
 
-    A directory that the user names is taken as it is: its ledger goes on.
+    A sweep that was interrupted goes on in its directory when the same command comes again. A
+    directory that the user names is taken as it is: its ledger goes on.
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Before the run directory is made."""
-        _own(config, "run")
+        if _dated(config, "run"):
+            _take(config, "run", Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Before the sweep's directory is made."""
-        _own(config, "sweep")
+        pattern = _dated(config, "sweep")
+        if not pattern:
+            return
+        root = Path(pattern.partition("${now:")[0])
+        wanted = Path(config.hydra.sweep.dir)
+        depth = len(wanted.parts) - len(root.parts)
+        earlier = unfinished(root, depth, command(list(config.hydra.overrides.task)))
+        _take(config, "sweep", wanted, earlier)
 
 
-def _own(config: DictConfig, part: str) -> None:
-    if "${now:" not in str(OmegaConf.to_container(config.hydra[part])):
-        return
+def _dated(config: DictConfig, part: str) -> str:
+    """How a directory is named after the time; empty where it is not."""
+    pattern = str(OmegaConf.to_container(config.hydra[part])["dir"])  # type: ignore[index,call-overload]
+    return pattern if "${now:" in pattern else ""
+
+
+def _take(config: DictConfig, part: str, wanted: Path, earlier: Path | None = None) -> None:
     # Where it cannot be made, Hydra fails at the same place and the user is told why.
     with suppress(OSError):
-        folder = claim(Path(config.hydra[part].dir))
+        folder = earlier or claim(wanted)
         quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra[part].dir = str(folder)

@@ -62,6 +62,8 @@ def main(args: Sequence[str]) -> int:
         raise ConfigError("KIT must come first: the coordinator's kit")
     as_json, rest = take_flag(args[1:], "--json")
     submitter, rest = take_option(rest, "--as")
+    if "-m" in rest or "--multirun" in rest:
+        raise ConfigError("-m is for fedpate simulate: a federation runs one run at a time")
 
     from fedpate.federation.kit import CoordinatorKit
 
@@ -71,7 +73,7 @@ def main(args: Sequence[str]) -> int:
     def task(cfg: "DictConfig", overrides: list[str], folder: Path) -> None:
         summaries.append(_deploy(kit, submitter or getpass.getuser(), cfg, overrides, folder))
         if not as_json:
-            tell(summaries[-1], folder, None)
+            tell(summaries[-1], folder)
 
     refused = _hydra.run("deploy", for_hydra(rest), task)
     if refused:

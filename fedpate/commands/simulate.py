@@ -1,6 +1,5 @@
 """`fedpate simulate`: a simulated federation on this machine, from records to report."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +8,6 @@ from fedpate.commands._arguments import for_hydra, take_flag
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-    from fedpate.federation.settings import Run
 
 HELP = """\
 usage: fedpate simulate [SETTING=VALUE ...] [-m] [--json] [--cfg job]
@@ -42,7 +39,9 @@ settings (all of them: fedpate simulate --cfg job)
   experiment=mnist_250|...                           many settings at once
   hydra.run.dir=DIR                                  where the run directory goes
 
-  -m      run every combination of comma-separated values
+  -m      run every combination of comma-separated values; the same command again runs only what is
+          missing. Ends with a table, sweep.csv and pictures (fedpate compare shows them again);
+          hydra.sweep.dir=DIR hydra/launcher=joblib|submitit_local (several points at once)
   --json  print summary.json and nothing else on stdout
   --cfg job  print the settings and run nothing
 
@@ -51,7 +50,7 @@ examples
   fedpate simulate hospitals=20 privacy.target_epsilon=2
   fedpate simulate data=heart_disease data.root=DIR partition=natural
   fedpate simulate mechanism=laplace mechanism.noise_scale=20 --json
-  fedpate simulate -m mechanism.noise_scale=5,10,20 seed=0,1,2
+  fedpate simulate -m mechanism=gnmax,laplace privacy.target_epsilon=2,8 'seed=range(3)'
 
 exit codes: 0 done, 2 bad input, 3 a budget or a quorum stopped it and nothing was released"""
 
@@ -62,64 +61,33 @@ def main(args: Sequence[str]) -> int:
     Raises:
       FedPateError: the single run was refused; in a sweep refusals are told point by point.
     """
-    from fedpate.commands import _hydra, _output
-
     as_json, rest = take_flag(for_hydra(args), "--json")
-    sweep = "-m" in rest or "--multirun" in rest
-    summaries: list[dict[str, Any]] = []
+    if "-m" in rest or "--multirun" in rest:
+        from fedpate.commands import _sweep
 
-    def task(cfg: "DictConfig", overrides: list[str], folder: Path) -> None:
-        summaries.append(_simulate(cfg, overrides, folder))
-        if not as_json:
-            tell(summaries[-1], folder, " ".join(overrides) if sweep else None)
-
-    refused = _hydra.run("simulate", rest, task)
-    if refused and not sweep:
-        raise refused[0][1]
-    if as_json and (summaries or refused):
-        _output.print_json(summaries if sweep else summaries[0])
-    for point, error in refused:
-        _output.complain(f"fedpate simulate: refused {point}: {error}")
-    return refused[0][1].exit_code if refused else 0
-
-
-def _simulate(cfg: "DictConfig", overrides: list[str], folder: Path) -> dict[str, Any]:
-    """Build the run, run it, write the report; returns what summary.json holds."""
-    from fedpate import config
+        return _sweep.main(rest, as_json=as_json)
+    from fedpate.commands import _hydra, _one_run, _output
     from fedpate.commands._display import display
 
-    run = config.build(cfg, overrides)  # every setting is checked here, before any data is read
-    from fedpate.federation import engines
-    from fedpate.report import page
+    def task(cfg: "DictConfig", overrides: list[str], folder: Path) -> None:
+        with display() as progress:
+            summary = _one_run.simulate(cfg, overrides, folder, progress)
+        if as_json:
+            _output.print_json(summary)
+        else:
+            tell(summary, folder)
 
-    with display() as progress:
-        engines.simulate(run, folder, progress)
-    page.write(folder)
-    if run.audit.leave_one_out:
-        _leave_one_out(run)
-    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    return summary
+    refused = _hydra.run("simulate", rest, task)
+    if refused:
+        raise refused[0][1]
+    return 0
 
 
-def _leave_one_out(run: "Run") -> None:
+def tell(summary: dict[str, Any], folder: Path) -> None:
+    """The closing table."""
     from fedpate.commands import _output
-    from fedpate.federation.leave_one_out import leave_one_out
+    from fedpate.report import tables
 
-    left = leave_one_out(run)
-    _output.complain(
-        f"one patient left out: {left.teachers_changed} of {left.teachers} teachers changed, "
-        f"in {left.votes_changed} of their votes on {left.queries} queries"
-    )
-
-
-def tell(summary: dict[str, Any], folder: Path, point: str | None) -> None:
-    """The closing table; one line for a point of a sweep."""
-    from fedpate.commands import _output
-    from fedpate.report import tables, words
-
-    if point is not None:
-        _output.say(f"{point}: {words.one_line(summary)}")
-        return
     _output.stdout().print(tables.run_summary(summary))
     place = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     _output.say(f"run directory  {place}\nreport         {place / 'report.html'}")

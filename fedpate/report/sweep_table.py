@@ -1,0 +1,50 @@
+"""A sweep on the terminal: one row per group of runs that differ in their seeds only."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group as Stack
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from fedpate.report import sweep, text, words
+from fedpate.report.sweep import EPSILON, LABELS, STUDENT, Group, Number
+
+
+def table(groups: Sequence[Group], failed: int) -> RenderableType:
+    """Settings that vary, accuracies as mean and deviation, prices, and who is on the front."""
+    rows = Table(box=box.SIMPLE_HEAD)
+    for key in groups[0].settings if groups else ():
+        rows.add_column(key, overflow="fold")
+    for column in (
+        "runs",
+        "labels right",
+        "student right",
+        "patient\nepsilon",
+        "hospital\nepsilon",
+    ):
+        rows.add_column(column, justify="right")
+    rows.add_column("")
+    best = sweep.front(groups) if len(groups) > 1 else []
+    for group in groups:
+        cells = [_spread(group.number(key)) for key in (LABELS, STUDENT)]
+        cells += [text.epsilon(group.number(key).mean) for key in EPSILON.values()]
+        note = ("on the front" if group in best else "") if group.guarantee else "no guarantee"
+        rows.add_row(*group.settings.values(), str(len(group.rows)), *cells, note)
+    parts: list[RenderableType] = [rows] if groups else []
+    parts += dict.fromkeys(_relation(row.values) for group in groups for row in group.rows)
+    if failed:
+        parts.append(Text(f"{failed} failed", style="bold red"))
+    return Stack(*parts)
+
+
+def _spread(number: Number) -> str:
+    bars = "" if number.deviation is None else f" ± {100 * number.deviation:.1f}"
+    return f"{text.percent(number.mean)}{bars}"
+
+
+def _relation(values: Mapping[str, Any]) -> str:
+    told = words.relation({key: values[f"privacy.{key}"] for key in ("delta", "relation")})
+    return f"guaranteed epsilons, {told}"
