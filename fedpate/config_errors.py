@@ -134,6 +134,8 @@ def _misfit(overlay: str, key: str, choices: Mapping[str, str]) -> ConfigError:
 
 
 def _unreadable(override: str | None) -> ConfigError:
+    if override is not None and re.fullmatch(r"[\w.]+", override):
+        return ConfigError(f"{override!r} is not of the form KEY=VALUE, such as hospitals=20")
     return ConfigError(
         f"{override!r} is not of the form KEY=VALUE; a value with special characters "
         "needs quotes inside quotes: 'data.path=\"/a (1).csv\"'"

@@ -143,12 +143,17 @@ def test_nobody_is_told_and_nothing_installed_by_default(monkeypatch):
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (["ledger", "shwo", "x"], "argument action: invalid choice: 'shwo'"),
+        (
+            ["ledger", "shwo", "x"],
+            "show|verify must be one of show, verify, got 'shwo'; did you mean show?",
+        ),
         (["ledger", "show", "x", "--jsn"], "--jsn is not an option; did you mean --json?"),
         (["ledger", "show", "no/such"], "PATH must be a ledger or a run directory with one"),
         (["report", "no/such"], "RUN_DIR must be the directory of a finished run"),
-        (["report"], "the following arguments are required: RUN_DIR"),
         (["report", "a", "--out", "b"], "--out is for a comparison: give at least two RUN_DIR"),
+        (["report"], "RUN_DIR must be given; see --help"),
+        (["ledger"], "show|verify, PATH must be given; see --help"),
+        (["simulate", "hospitals", "20"], "'hospitals' is not of the form KEY=VALUE, such as"),
         (["simulate", "--jsn"], "--jsn is not an option; did you mean --json?"),
         (["audit", "--fast"], "--fast is not an option"),
         (["audit", "no/such"], "RUN_DIR must be the directory of a simulation that finished"),
@@ -249,11 +254,14 @@ def test_a_bundle_names_the_installed_package_and_nothing_secret(tmp_path):
 VOTES = np.array([[40, 10, 0], [30, 20, 0], [50, 0, 0], [17, 17, 16]])
 
 
-@pytest.mark.parametrize("kind", ["npy", "npz", "one.npz", "csv", "headed.csv"])
+@pytest.mark.parametrize("kind", ["npy", "npz", "one.npz", "csv", "headed.csv", "folder"])
 def test_every_kind_of_votes_file_is_accounted_alike(tmp_path, kind):
     path = tmp_path / f"votes.{kind}"
     if kind == "npy":
         np.save(path, VOTES)
+    elif kind == "folder":
+        path.mkdir()
+        np.savez(path / "votes.npz", counts=VOTES, query_ids=np.arange(4))
     elif kind == "npz":
         np.savez(path, counts=VOTES, query_ids=np.arange(4))
     elif kind == "one.npz":

@@ -115,8 +115,9 @@ REFUSALS = {
     "privacy=3": "privacy has parts: set privacy.PART=VALUE",
     "teacher.hidden=3": "teacher.hidden must be a list, such as [1, 2]",
     "verbose=loud": "verbose must be true or false, got 'loud'",
-    "hospitals": "'hospitals' is not of the form KEY=VALUE; a value with special characters "
-    "needs quotes inside quotes: 'data.path=\"/a (1).csv\"'",
+    "hospitals": "'hospitals' is not of the form KEY=VALUE, such as hospitals=20",
+    "data.path=a(1": "'data.path=a(1' is not of the form KEY=VALUE; a value with special "
+    "characters needs quotes inside quotes: 'data.path=\"/a (1).csv\"'",
     "hospitals=1,2": "hospitals=1,2 lists several values: add -m to run each of them, "
     "or quote the value",
     "hospitals=???": "hospitals must be given",

@@ -20,7 +20,16 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Refuse in one line."""
-        raise ConfigError(message)
+        _, required, missing = message.partition("the following arguments are required: ")
+        raise ConfigError(f"{missing} must be given; see --help" if required else message)
+
+    def _check_value(self, action: argparse.Action, value: str) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = list(map(str, action.choices))
+            name = action.metavar or (action.option_strings or [action.dest])[0]
+            raise ConfigError(
+                f"{name} must be one of {', '.join(known)}, got {value!r}{meant(value, known)}"
+            )
 
     def read(self, args: Sequence[str]) -> argparse.Namespace:
         """Parse all of `args`.
@@ -35,10 +44,15 @@ class Parser(argparse.ArgumentParser):
         return namespace
 
 
+def meant(word: str, known: Sequence[str]) -> str:
+    """The suggestion for a word that is none of the known ones, if one of them is near."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def unknown_option(word: str, known: Sequence[str]) -> ConfigError:
     """An option that is not there, and the one that may have been meant."""
-    near = difflib.get_close_matches(word.partition("=")[0], known, n=1)
-    return ConfigError(f"{word} is not an option" + (f"; did you mean {near[0]}?" if near else ""))
+    return ConfigError(f"{word} is not an option{meant(word.partition('=')[0], known)}")
 
 
 def take_flag(args: Sequence[str], flag: str) -> tuple[bool, list[str]]:

@@ -13,7 +13,7 @@ from fedpate.privacy.histograms import validated
 from fedpate.records import Ints
 
 MOST_BYTES = 2**31  # unpacked; an .npz may claim anything
-NPZ_KEY = "counts"  # of the votes.npz in a run directory
+NPZ_FILE, NPZ_KEY = "votes.npz", "counts"  # in the run directory of a simulation
 
 
 def read_votes(path: Path, name: str = "VOTES") -> Ints:
@@ -21,13 +21,14 @@ def read_votes(path: Path, name: str = "VOTES") -> Ints:
 
     Args:
       path: `.npy`; `.npz` with an array `counts`, or with one array only; anything else is read as
-        CSV, with or without a header.
+        CSV, with or without a header. Of a run directory, its votes.npz.
       name: what messages call the file.
 
     Raises:
       DataError: no such file, not a file of this kind, or not vote counts.
     """
     path = path.expanduser()
+    path = path / NPZ_FILE if path.is_dir() else path
     if not path.is_file():
         raise DataError(f"{name} must be a file with vote counts, {path} is not there")
     kinds = {".npy": "a .npy file", ".npz": "an .npz file with an array 'counts'"}

@@ -16,8 +16,8 @@ HELP = """\
 usage: fedpate account VOTES [SETTING=VALUE ...] [--json]
 
 VOTES holds vote counts, one row per query and one column per class; every row sums to the number
-of teachers: .npy, .npz (array `counts`, as in the votes.npz of a run) or CSV. Prints what it costs
-to release one noisy label per row, per patient and, if asked, per hospital:
+of teachers: .npy, .npz (array `counts`), CSV, or the run directory of a simulation. Prints what it
+costs to release one noisy label per row, per patient and, if asked, per hospital:
 
   guaranteed      whatever the votes are; may be published
   data-dependent  looks at the votes, so it is itself private: NOT RELEASABLE. `published` is the
@@ -35,7 +35,7 @@ settings
 
 examples
   fedpate account votes.npy mechanism.noise_scale=40
-  fedpate account outputs/2026-01-31/12-00-00/votes.npz teachers_per_hospital=5
+  fedpate account outputs/2026-01-31/12-00-00 teachers_per_hospital=5
   fedpate account votes.npy mechanism=confident mechanism.threshold=200 \\
       mechanism.threshold_noise_scale=150 mechanism.noise_scale=40 queries=640 --json"""
 

@@ -25,7 +25,7 @@ def main(args: Sequence[str]) -> int:
       ConfigError: not a hospital's kit, or it cannot be started here.
     """
     parser = Parser(add_help=False)
-    parser.add_argument("action", choices=("start",))
+    parser.add_argument("action", metavar="start", choices=("start",))
     parser.add_argument("kit", metavar="KIT", type=Path)
     parser.add_argument("--data", type=Path)
     asked = parser.read(args)

@@ -47,8 +47,8 @@ def main(args: Sequence[str]) -> int:
 
 def _parser() -> Parser:
     parser = Parser(add_help=False)
-    parser.add_argument("action", choices=("show", "verify"))
-    parser.add_argument("path", type=Path)
+    parser.add_argument("action", metavar="show|verify", choices=("show", "verify"))
+    parser.add_argument("path", metavar="PATH", type=Path)
     parser.add_argument("--delta", type=float)
     parser.add_argument("--head")
     parser.add_argument("--json", action="store_true")

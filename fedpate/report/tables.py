@@ -5,10 +5,10 @@ from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from fedpate.report import text, words
+from fedpate.report.fitting import Table
 
 
 def ledger_statement(ledger: Mapping[str, Any]) -> RenderableType:
