@@ -140,13 +140,14 @@ class PredictionVectors:
     """One hospital's answer to one query batch: all that ever leaves the hospital.
 
     `randomized` answers (trust=local) carry the hospital's own noise: integers of either sign whose
-    rows need not sum to `n_teachers`.
+    rows need not sum to `n_teachers`. Soft votes are counted in parts of 1 / `parts` of a vote.
     """
 
     query_ids: Ints  # (n_queries,)
-    votes: Ints  # (n_queries, n_classes) counts; rows sum to n_teachers unless randomized
+    votes: Ints  # (n_queries, n_classes) counts; rows sum to n_teachers * parts unless randomized
     n_teachers: int
     randomized: bool = False
+    parts: int = 1  # VOTE_PARTS for soft votes
 
     def __post_init__(self) -> None:
         _require_unique_ids(self.query_ids)
@@ -157,9 +158,15 @@ class PredictionVectors:
             raise PredictionError(f"votes must be int64 counts, got {self.votes.dtype}")
         if self.n_teachers < 1:
             raise PredictionError(f"n_teachers must be >= 1, got {self.n_teachers}")
+        if self.parts not in (1, VOTE_PARTS) or (self.randomized and self.parts != 1):
+            raise PredictionError(
+                f"votes must be whole, or in {VOTE_PARTS} parts and not randomized, "
+                f"got {self.parts}"
+            )
         if self.randomized:
             return
-        good = (self.votes >= 0).all(axis=1) & (self.votes.sum(axis=1) == self.n_teachers)
+        total = self.n_teachers * self.parts
+        good = (self.votes >= 0).all(axis=1) & (self.votes.sum(axis=1) == total)
         if not good.all():
             raise PredictionError(
                 f"each row of votes must be >= 0 and sum to n_teachers={self.n_teachers}; "
@@ -174,6 +181,7 @@ class Votes:
     query_ids: Ints  # (n_queries,)
     counts: Ints  # (n_queries, n_classes)
     n_teachers: int  # teachers that voted, over all hospitals
+    parts: int = 1  # how many make a vote: VOTE_PARTS for soft votes
 
     @classmethod
     def tally(cls, answers: Sequence[PredictionVectors]) -> "Votes":
@@ -191,14 +199,17 @@ class Votes:
                 raise PredictionError(
                     f"votes must have shape {first.votes.shape}, got {answer.votes.shape}"
                 )
+            if answer.parts != first.parts:
+                raise PredictionError("all answers must be whole votes, or all soft ones")
             if not np.array_equal(answer.query_ids, first.query_ids):
                 raise PredictionError("all answers must be to the same query_ids in the same order")
             counts += answer.votes
-        return cls(first.query_ids, counts, sum(answer.n_teachers for answer in answers))
+        n_teachers = sum(answer.n_teachers for answer in answers)
+        return cls(first.query_ids, counts, n_teachers, first.parts)
 
     def take(self, rows: Rows) -> "Votes":
         """The votes on the given rows, in that order."""
-        return Votes(self.query_ids[rows], self.counts[rows], self.n_teachers)
+        return Votes(self.query_ids[rows], self.counts[rows], self.n_teachers, self.parts)
 
 
 @dataclass(frozen=True, eq=False)

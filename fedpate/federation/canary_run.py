@@ -27,7 +27,7 @@ from fedpate.learning.voting import count_votes
 from fedpate.privacy.accounting import guarantee
 from fedpate.privacy.canaries import MembershipAuc, OneRun, membership_auc, one_run_audit
 from fedpate.privacy.noise import Entropy
-from fedpate.records import Floats, Ints, LabelledData, QueryBatch, Release, Votes
+from fedpate.records import VOTE_PARTS, Floats, Ints, LabelledData, QueryBatch, Release, Votes
 
 _SMALLEST = 1e-12  # a probability that a logarithm can take
 
@@ -89,9 +89,11 @@ def audit_run(
         raise ConfigError(f"canaries must be at most queries={len(queries)}, got {n_canaries}")
     canaries = _plant(run, data, queries.take(slice(n_canaries)), rng)
     teachers = train_all(run, data, add=canaries.add)
-    counts = count_votes(teachers, queries.features, n_classes)
+    soft = run.votes == "probabilities"
+    counts = count_votes(teachers, queries.features, n_classes, soft=soft)
+    votes = Votes(queries.query_ids, counts, len(teachers), VOTE_PARTS if soft else 1)
     mechanism = pricing.calibrated(run, len(queries), n_classes)
-    release = mechanism.release(Votes(queries.query_ids, counts, len(teachers)), entropy)
+    release = mechanism.release(votes, entropy)
     student = _student(run, data, release)
     claimed = guarantee(mechanism.event(len(queries), 1, n_classes), run.privacy.delta)
     return WholeRun(

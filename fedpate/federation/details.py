@@ -74,7 +74,7 @@ def _consensus(run: Run, side: Side, votes: Votes | None) -> list[int] | None:
     """Queries by the winning class's share of the votes; randomized votes have none."""
     if side.truth is None or votes is None or run.trust == "local":
         return None
-    share = votes.counts.max(axis=1) / votes.n_teachers
+    share = votes.counts.max(axis=1) / (votes.n_teachers * votes.parts)
     return [int(n) for n in np.histogram(share, bins=CONSENSUS_BINS, range=(0, 1))[0]]
 
 

@@ -18,7 +18,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -35,6 +34,7 @@ from fedpate.privacy.accounting import guarantee
 from fedpate.privacy.book import Book
 from fedpate.privacy.events import Event
 from fedpate.privacy.ledger import PrivacyLedger
+from fedpate.privacy.soft_votes import as_voted
 from fedpate.records import NO_ANSWER, PredictionVectors, QueryBatch
 
 log = logging.getLogger("fedpate.hospital")
@@ -113,7 +113,7 @@ class GuardedHospital:
     ) -> None:
         """Charge new queries and mark them as paid for; both are on the disk afterwards."""
         name = sha256("\n".join(keys).encode()).hexdigest()
-        events = _events(stated, len(keys), k, settings.n_classes)
+        events = _events(stated, settings.votes, len(keys), k, settings.n_classes)
         receipt = ledger.resume(name, len(keys), events)  # of a process that was killed here
         if receipt is None:
             left = self._left(ledger.book(), settings, stated)
@@ -168,7 +168,8 @@ class GuardedHospital:
     ) -> None:
         """Hold `new` queries against every rule; raises Refusal."""
         k, n_classes = settings.teachers_per_hospital, settings.n_classes
-        price = _events(stated, new, k, n_classes)
+        one = _events(stated, settings.votes, 1, k, n_classes)
+        price = _events(stated, settings.votes, new, k, n_classes)
         delta, today = self.policy.epsilon.delta, policy.today(self.now())
         answered = [
             (entry.time, charge.n_queries)
@@ -191,7 +192,7 @@ class GuardedHospital:
             answered_today=sum(n for time, n in answered if time.startswith(today)),
             answered=sum(n for _, n in answered),
             **spent,
-            query=guarantee(_events(stated, 1, k, n_classes)["patient"], delta).epsilon,
+            query=guarantee(one["patient"], delta).epsilon,
             near_duplicates=near,
             fewest_patients=self.n_patients // k,
             approved=self.approved() if self.policy.approval == "manual" else (),
@@ -199,7 +200,7 @@ class GuardedHospital:
         policy.require(self.policy, request, standing)
 
 
-def _events(stated: Stated, n_queries: int, k: int, n_classes: int) -> dict[str, Event]:
+def _events(stated: Stated, votes: str, n_queries: int, k: int, n_classes: int) -> dict[str, Event]:
     """Unit -> price by the stated mechanism: a patient moves one vote, the hospital all k.
 
     Raises:
@@ -208,8 +209,8 @@ def _events(stated: Stated, n_queries: int, k: int, n_classes: int) -> dict[str,
     if not n_queries:
         return dict.fromkeys(UNITS, Event())
     moved: dict[str, int] = {"patient": 1, "hospital": k}
-    mechanism: Any = stated.mechanism
     try:
+        mechanism = as_voted(stated.mechanism, votes)
         return {unit: mechanism.event(n_queries, moved[unit], n_classes) for unit in UNITS}
     except ConfigError as error:  # no noise was stated
         raise Refusal(Code.SETTINGS) from error

@@ -26,7 +26,7 @@ from fedpate.learning.store import TeacherStore
 from fedpate.learning.teachers import Onnx, teacher_seed, train_teachers
 from fedpate.learning.voting import count_votes
 from fedpate.privacy.noise import Entropy
-from fedpate.records import Ints, LabelledData, PredictionVectors, QueryBatch
+from fedpate.records import VOTE_PARTS, Ints, LabelledData, PredictionVectors, QueryBatch
 
 
 def training_id(settings: TrainSettings, preprocessing: Preprocessing) -> str:
@@ -81,6 +81,7 @@ class Hospital:
           Refusal: these teachers were never trained, or are gone.
         """
         keys = self._keys(training)
+        soft = settings.votes == "probabilities"
         teachers, rows = self._name(keys, settings), batch.row_hashes()
 
         def count(new: Ints) -> Ints:
@@ -89,11 +90,13 @@ class Hospital:
                 batch.features[new],
                 settings.n_classes,
                 device=self.device or settings.device,
+                soft=soft,
             )
 
         votes = self.answers.recall(teachers, rows, settings.n_classes, count)
         if settings.mechanism is None:
-            return PredictionVectors(batch.query_ids, votes, len(keys))
+            parts = VOTE_PARTS if soft else 1
+            return PredictionVectors(batch.query_ids, votes, len(keys), parts=parts)
 
         mechanism = settings.mechanism
 
@@ -158,6 +161,7 @@ class Hospital:
         ]
 
     def _name(self, keys: Sequence[str], settings: TrainSettings) -> str:
-        """Names what makes the votes: the teachers, and the program behind them if there is one."""
-        made_by = [str(settings.n_classes), self.models.fingerprint(settings.teacher.name)]
+        """Names what makes the votes: teachers, their program if any, labels or probabilities."""
+        program = self.models.fingerprint(settings.teacher.name)
+        made_by = [str(settings.n_classes), settings.votes, program]
         return sha256("\n".join([*keys, *made_by]).encode()).hexdigest()

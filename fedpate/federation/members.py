@@ -121,7 +121,13 @@ class Members:
         self._require_quorum(wire.TRAIN)
 
     def ask(
-        self, request_for: RequestFor, batch: QueryBatch, n_classes: int, *, randomized: bool
+        self,
+        request_for: RequestFor,
+        batch: QueryBatch,
+        n_classes: int,
+        *,
+        randomized: bool,
+        soft: bool = False,
     ) -> list[PredictionVectors]:
         """One checked answer per hospital, in the order of the hospitals' names.
 
@@ -132,7 +138,7 @@ class Members:
         def check(hospital: str, content: RecordDict) -> PredictionVectors:
             k = self.teachers[hospital]
             answer = wire.read_predict_reply(
-                content, batch.query_ids, n_classes, k, randomized=randomized
+                content, batch.query_ids, n_classes, k, randomized=randomized, soft=soft
             )
             self.answers.add(len(batch), wire.size(content), wire.fewest_bits(k, n_classes))
             return answer

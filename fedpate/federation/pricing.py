@@ -11,6 +11,7 @@ from fedpate.privacy.accounting import affordable, calibrate
 from fedpate.privacy.events import Event
 from fedpate.privacy.ledger import PrivacyLedger
 from fedpate.privacy.mechanism import GatedMechanism, Mechanism
+from fedpate.privacy.soft_votes import as_voted
 
 UNITS = ("patient", "hospital")
 Price = Callable[[int, int, int], Event]  # n_queries, votes_moved, n_classes -> event
@@ -22,7 +23,7 @@ def calibrated(run: Run, n_queries: int, n_classes: int) -> Mechanism:
     Raises:
       ConfigError: no noise is enough.
     """
-    mechanism: Mechanism = run.mechanism
+    mechanism = as_voted(run.mechanism, run.votes)
     target, delta = run.privacy.target_epsilon, run.privacy.delta
     if target is None:
         return mechanism

@@ -27,6 +27,7 @@ from fedpate.federation.timing import Clock
 from fedpate.privacy.ledger import PrivacyLedger
 from fedpate.privacy.mechanism import GatedMechanism, Mechanism
 from fedpate.privacy.mechanisms import plain_argmax
+from fedpate.privacy.soft_votes import registered
 from fedpate.records import QueryBatch, Release, Votes
 
 
@@ -132,7 +133,7 @@ class Purchase:
         return Stated(
             submitter=submitter,
             trust=run.trust,
-            mechanism=self.mechanism,
+            mechanism=registered(self.mechanism),
             queries=run.queries,
             delta=run.privacy.delta,
             features=self.side.columns,
@@ -151,12 +152,13 @@ class Purchase:
                     batch,
                     n_classes,
                     randomized=settings.mechanism is not None,
+                    soft=settings.votes == "probabilities",
                 )
                 tally = Votes.tally(answers)
                 counts[done : done + len(batch)] = tally.counts
                 teachers.append(tally.n_teachers)
                 done += len(batch)
-        return Votes(asked.query_ids, counts, min(teachers))
+        return Votes(asked.query_ids, counts, min(teachers), tally.parts)
 
     def _question(self, batch: QueryBatch, own: TrainSettings) -> RecordDict:
         training = training_id(own, self.side.preprocessing)

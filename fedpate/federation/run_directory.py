@@ -104,9 +104,8 @@ class RunDirectory:
             if save_student is not None:
                 save_student(draft / "student.pt")
             if votes is not None:
-                np.savez_compressed(
-                    draft / "votes.npz", counts=votes.counts, query_ids=votes.query_ids
-                )
+                counts = votes.counts if votes.parts == 1 else votes.counts / votes.parts
+                np.savez_compressed(draft / "votes.npz", counts=counts, query_ids=votes.query_ids)
             if self._ledger_path != self.path / LEDGER:
                 self.ledger.copy(draft / LEDGER)  # as it is at the end of this run
             for name, content, indent in ((DETAILS, details, None), (SUMMARY, summary, 1)):

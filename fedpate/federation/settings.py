@@ -14,12 +14,13 @@ from fedpate import _check
 from fedpate.errors import ConfigError
 from fedpate.federation import overrides, plain
 from fedpate.learning.own_models import Models
+from fedpate.privacy.soft_votes import as_voted
 
 ENGINES = ("inprocess", "pool", "flower")
 TRUSTS = ("coordinator", "local", "secure_aggregation")
 ON_BUDGET = ("stop", "truncate")
 QUERIES_BY = ("random",)
-VOTES = ("labels",)
+VOTES = ("labels", "probabilities")
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class Run:
         self._check_hospitals()
         self._check_trust()
         self._check_noise()
+        self._check_votes()
 
     def _check_hospitals(self) -> None:
         if self.hospitals is None:
@@ -137,6 +139,13 @@ class Run:
             raise ConfigError(
                 "trust=local needs a mechanism that a hospital can apply to its own answers "
                 f"(laplace, randomized_response), got mechanism={self.mechanism.name}"
+            )
+
+    def _check_votes(self) -> None:
+        as_voted(self.mechanism, self.votes)
+        if self.votes == "probabilities" and self.trust != "coordinator":
+            raise ConfigError(
+                f"votes=probabilities needs trust=coordinator, got trust={self.trust}"
             )
 
     def _check_noise(self) -> None:
@@ -212,6 +221,7 @@ class TrainSettings:
     n_classes: int
     seed: int
     device: str = "cpu"
+    votes: str = "labels"
     mechanism: Any = None  # trust=local: what the hospital randomizes its answers with
     simulation: Simulation | None = None
     stated: Stated | None = None  # None in a simulation; a real hospital refuses without
@@ -219,6 +229,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         _check.at_least(1, teachers_per_hospital=self.teachers_per_hospital)
         _check.at_least(2, n_classes=self.n_classes)
+        _check.one_of(VOTES, votes=self.votes)
         _check.at_least(0, seed=self.seed)
         if self.mechanism is not None and not hasattr(self.mechanism, "randomize"):
             raise ConfigError(

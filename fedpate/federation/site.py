@@ -165,6 +165,7 @@ def coordinator_side(run: Run, folder: Path, deployment: Deployment | None = Non
         n_classes=n_classes,
         seed=run.seed,
         device=run.device,
+        votes=run.votes,
         simulation=simulation,
     )
     return Side(
@@ -203,6 +204,7 @@ def _deployed_side(run: Run, deployment: Deployment) -> Side:
             n_classes=dataset.n_classes,
             seed=run.seed,
             device=run.device,
+            votes=run.votes,
         ),
         truth=None,
         federation=deployment.federation,

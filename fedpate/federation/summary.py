@@ -150,9 +150,12 @@ def _votes_behind_everything(run: Run, side: Side, outcome: Outcome) -> Votes | 
 
     Not with trust=local, where they are randomized already; not with mechanism=interactive, where
     the price depends on what the student predicted in each round; not where a hospital dropped out
-    on the way, so that not all queries have the votes of the same teachers.
+    on the way, so that not all queries have the votes of the same teachers; not for soft votes,
+    whose changes are not moves of whole votes.
     """
     if outcome.votes is None or run.trust == "local" or outcome.mechanism.name == "interactive":
+        return None
+    if run.votes != "labels":
         return None
     if len(np.unique(outcome.votes.counts.sum(axis=1))) > 1:
         return None

@@ -7,6 +7,9 @@ is refused, on both sides. Arrays travel as `.npy` bytes and are never unpickled
   query.hello     -                                            fedpate, flwr, hospital, policy
   train.teachers  settings, preprocessing                      n_teachers
   query.predict   settings, training, batch, ids, features     n_teachers, ids, votes
+
+Votes are counts of the hospital's teachers, or sums of their probabilities (votes=probabilities):
+float32, in whole parts of 1 / VOTE_PARTS, so that nothing is rounded on the way.
 """
 
 import io
@@ -20,10 +23,11 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from fedpate.errors import ConfigError, DataError, FedPateError, PredictionError
 from fedpate.federation.refusals import SCHEMA, Code, Refusal
-from fedpate.records import Ints, PredictionVectors, QueryBatch
+from fedpate.records import VOTE_PARTS, Ints, PredictionVectors, QueryBatch
 
 HELLO, TRAIN, PREDICT = "query.hello", "train.teachers", "query.predict"
 
+_MOST_SOFT = 2**24 // VOTE_PARTS  # teachers of one hospital: beyond, float32 would round
 _LARGEST_RANDOMIZED = 2**48  # votes; sums over thousands of hospitals stay exact in int64
 
 AnyArray = npt.NDArray[Any]
@@ -104,15 +108,23 @@ def read_predict_request(content: RecordDict) -> tuple[str, str, QueryBatch]:
 
 
 def predict_reply(answer: PredictionVectors) -> RecordDict:
-    """One hospital's votes: counts as small unsigned integers, randomized ones as int64."""
-    votes = answer.votes
-    if not answer.randomized:
+    """One hospital's votes: small unsigned integers, randomized ones int64, soft ones float32."""
+    votes: AnyArray = answer.votes
+    if answer.parts > 1:
+        votes = (votes / answer.parts).astype(np.float32)  # exact up to _MOST_SOFT teachers
+    elif not answer.randomized:
         votes = votes.astype(votes_dtype(answer.n_teachers))
     return _pack({"n_teachers": answer.n_teachers}, {"query_ids": answer.query_ids, "votes": votes})
 
 
 def read_predict_reply(
-    content: RecordDict, query_ids: Ints, n_classes: int, n_teachers: int, *, randomized: bool
+    content: RecordDict,
+    query_ids: Ints,
+    n_classes: int,
+    n_teachers: int,
+    *,
+    randomized: bool,
+    soft: bool = False,
 ) -> PredictionVectors:
     """Check one hospital's answer to one batch: ids, type, shape, range and row sums.
 
@@ -122,6 +134,7 @@ def read_predict_reply(
       n_classes: number of columns.
       n_teachers: what the hospital said when it had trained.
       randomized: whether the hospital adds its own noise (trust=local).
+      soft: whether it sends sums of probabilities (votes=probabilities).
 
     Raises:
       PredictionError: whatever differs; the hospital is then left out of the round.
@@ -132,7 +145,8 @@ def read_predict_reply(
         raise PredictionError(f"n_teachers must be {n_teachers} as after training")
     if ids.dtype != np.int64 or not np.array_equal(ids, query_ids):
         raise PredictionError("query_ids must be those asked, in the same order")
-    expected = np.dtype(np.int64 if randomized else votes_dtype(n_teachers))
+    counted = np.float32 if soft else votes_dtype(n_teachers)
+    expected = np.dtype(np.int64 if randomized else counted)
     if votes.dtype != expected or votes.shape != (len(query_ids), n_classes):
         raise PredictionError(
             f"votes must be {expected} of shape {(len(query_ids), n_classes)}, "
@@ -140,7 +154,23 @@ def read_predict_reply(
         )
     if randomized and (np.abs(votes) >= _LARGEST_RANDOMIZED).any():
         raise PredictionError(f"randomized votes must be below {_LARGEST_RANDOMIZED}")
+    if soft:
+        return PredictionVectors(ids, _in_parts(votes, n_teachers), n_teachers, parts=VOTE_PARTS)
     return PredictionVectors(ids, votes.astype(np.int64), n_teachers, randomized)
+
+
+def _in_parts(votes: AnyArray, n_teachers: int) -> Ints:
+    """Soft votes as the whole parts that a hospital made of them.
+
+    Raises:
+      PredictionError: NaN, out of range, or not made of parts.
+    """
+    if not ((votes >= 0) & (votes <= n_teachers)).all():  # NaN compares false
+        raise PredictionError(f"soft votes must be in [0, n_teachers={n_teachers}]")
+    parts = votes.astype(np.float64) * VOTE_PARTS
+    if not (parts == np.rint(parts)).all():
+        raise PredictionError(f"soft votes must be in whole parts of 1 / {VOTE_PARTS}")
+    return parts.astype(np.int64)
 
 
 def check_request(content: RecordDict) -> None:

@@ -56,6 +56,17 @@ def noisy_winners(counts: Ints, law: Law, entropy: Entropy) -> Ints:
     return labels
 
 
+def whole_counts(votes: Votes) -> Ints:
+    """(n_queries, n_classes) counts of whole votes.
+
+    Raises:
+      ValueError: the votes are soft; noise in votes would be too little by far for their parts.
+    """
+    if votes.parts != 1:
+        raise ValueError("this mechanism takes whole votes, got parts of them")
+    return votes.counts
+
+
 def plain_argmax(votes: Votes, entropy: Entropy) -> Release:
     """The arg max without noise, ties broken uniformly at random.
 

@@ -25,6 +25,7 @@ from fedpate.privacy._mechanics import (
     noisy_winners,
     price,
     required,
+    whole_counts,
 )
 from fedpate.privacy.events import BoundedRange, Event, LaplaceVotes, NoisyArgmax, PureDp
 from fedpate.privacy.noise import Entropy, Exponential, Gaussian, Gumbel, Laplace, draw
@@ -57,7 +58,9 @@ class GaussianMax:
 
     def release(self, votes: Votes, entropy: Entropy, student: Floats | None = None) -> Release:
         """Noisy arg max per query."""
-        return Release(votes.query_ids, noisy_winners(votes.counts, Gaussian(self._scale), entropy))
+        return Release(
+            votes.query_ids, noisy_winners(whole_counts(votes), Gaussian(self._scale), entropy)
+        )
 
     def with_noise(self, noise_scale: float) -> Self:
         """The same mechanism at another noise scale."""
@@ -90,7 +93,9 @@ class LaplaceMax:
 
     def release(self, votes: Votes, entropy: Entropy, student: Floats | None = None) -> Release:
         """Noisy arg max per query."""
-        return Release(votes.query_ids, noisy_winners(votes.counts, Laplace(self._scale), entropy))
+        return Release(
+            votes.query_ids, noisy_winners(whole_counts(votes), Laplace(self._scale), entropy)
+        )
 
     def randomize(self, counts: Ints, entropy: Entropy) -> Ints:
         """One hospital's (n_queries, n_classes) votes + rounded noise: integers of either sign."""
@@ -131,7 +136,9 @@ class GumbelMax:
 
     def release(self, votes: Votes, entropy: Entropy, student: Floats | None = None) -> Release:
         """Noisy arg max per query."""
-        return Release(votes.query_ids, noisy_winners(votes.counts, Gumbel(self._scale), entropy))
+        return Release(
+            votes.query_ids, noisy_winners(whole_counts(votes), Gumbel(self._scale), entropy)
+        )
 
     def with_noise(self, noise_scale: float) -> Self:
         """The same mechanism at another noise scale."""
@@ -164,7 +171,7 @@ class PermuteAndFlip:
     def release(self, votes: Votes, entropy: Entropy, student: Floats | None = None) -> Release:
         """Noisy arg max per query."""
         law = Exponential(self._scale)
-        return Release(votes.query_ids, noisy_winners(votes.counts, law, entropy))
+        return Release(votes.query_ids, noisy_winners(whole_counts(votes), law, entropy))
 
     def with_noise(self, noise_scale: float) -> Self:
         """The same mechanism at another noise scale."""

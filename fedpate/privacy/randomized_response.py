@@ -15,7 +15,7 @@ import numpy as np
 
 from fedpate import _check
 from fedpate.errors import ConfigError
-from fedpate.privacy._mechanics import blocks, plain_argmax, price
+from fedpate.privacy._mechanics import blocks, plain_argmax, price, whole_counts
 from fedpate.privacy.entropy import coins, uniform_below
 from fedpate.privacy.events import Event, PureDp
 from fedpate.privacy.noise import Entropy
@@ -66,7 +66,7 @@ class RandomizedResponse:
 
     def release(self, votes: Votes, entropy: Entropy, student: Floats | None = None) -> Release:
         """The arg max of the randomized votes, ties at random."""
-        randomized = self.randomize(votes.counts, entropy)
+        randomized = self.randomize(whole_counts(votes), entropy)
         return plain_argmax(Votes(votes.query_ids, randomized, votes.n_teachers), entropy)
 
     def randomize(self, counts: Ints, entropy: Entropy) -> Ints:

@@ -23,6 +23,7 @@ from fedpate.privacy._mechanics import (
     noisy_winners,
     price,
     required,
+    whole_counts,
 )
 from fedpate.privacy.entropy import Bools
 from fedpate.privacy.events import Event, NoisyArgmax, NoisyThreshold
@@ -49,7 +50,7 @@ def disagreement(votes: Votes, student: Floats) -> Floats:
     moved vote moves the largest by at most 1, not by 1 + rounding error.
     """
     expected = np.rint(votes.n_teachers * student / EXPECTED_STEP) * EXPECTED_STEP
-    largest: Floats = (votes.counts - expected).max(axis=1)
+    largest: Floats = (whole_counts(votes) - expected).max(axis=1)
     return largest
 
 
@@ -87,7 +88,7 @@ class ConfidentMax:
 
     def gate(self, votes: Votes, entropy: Entropy, student: Floats | None = None) -> Bools:
         """Where the plurality is large enough."""
-        return _passes(self, votes.counts.max(axis=1), entropy)
+        return _passes(self, whole_counts(votes).max(axis=1), entropy)
 
     def answer(
         self, votes: Votes, passed: Bools, entropy: Entropy, student: Floats | None = None
@@ -155,14 +156,14 @@ class InteractiveMax:
         Raises:
           PredictionError: `student` is not one probability vector per query.
         """
-        predicted = _probabilities(student, votes.counts.shape)
+        predicted = _probabilities(student, whole_counts(votes).shape)
         return _passes(self, disagreement(votes, predicted), entropy)
 
     def answer(
         self, votes: Votes, passed: Bools, entropy: Entropy, student: Floats | None = None
     ) -> Release:
         """GNMax where the query passed; elsewhere reinforcement or `NO_ANSWER`."""
-        predicted = _probabilities(student, votes.counts.shape)
+        predicted = _probabilities(student, whole_counts(votes).shape)
         confident = predicted.max(axis=1) > required(**{"mechanism.confidence": self.confidence})
         reinforced = np.where(confident, predicted.argmax(axis=1), NO_ANSWER)
         answered = _answer(self, votes, passed, entropy)
@@ -208,7 +209,9 @@ def _passes(mechanism: _Gated, statistic: Floats | Ints, entropy: Entropy) -> Bo
 
 def _answer(mechanism: _Gated, votes: Votes, passed: Bools, entropy: Entropy) -> Release:
     labels = np.full(len(passed), NO_ANSWER, dtype=np.int64)
-    labels[passed] = noisy_winners(votes.counts[passed], Gaussian(_noise(mechanism)), entropy)
+    labels[passed] = noisy_winners(
+        whole_counts(votes)[passed], Gaussian(_noise(mechanism)), entropy
+    )
     return Release(votes.query_ids, labels)
 
 

@@ -3,14 +3,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from fedpate.learning import fitted, stacked, voting
 from fedpate.learning.fitted import ConstantTeacher, TorchTeacher
 from fedpate.learning.nets import cnn, initial_params, mlp
 from fedpate.learning.sklearn_teachers import fit_sklearn
-from fedpate.learning.voting import count_votes
+from fedpate.learning.teachers import Mlp, SklearnTeacher, train_teachers
+from fedpate.learning.voting import count_votes, in_parts
+from fedpate.records import VOTE_PARTS
 from fedpate.rng import stream
-from learning_cases import UNTOUCHED, table
+from learning_cases import DIGITS, UNTOUCHED, digit_shards, digits, table
 
 TABLE = table(40, n_features=12)
 NETS = [mlp((12,), (5,), 3), mlp((12,), (), 3)]
@@ -93,3 +96,32 @@ def test_cores_do_not_change_the_counts():
     finally:
         torch.set_num_threads(before)
     assert np.array_equal(*counted)
+
+
+def test_soft_counts_are_the_sum_of_everybodys_parts():
+    voters = train_teachers(
+        SklearnTeacher(), digit_shards([40, 50]), DIGITS, [1, 2]
+    ) + train_teachers(Mlp(hidden=(4,), min_steps=5, max_steps=5), digit_shards([30]), DIGITS, [3])
+    images = digits().features[:50]
+    counts = count_votes(voters, images, 10, soft=True)
+    assert counts.dtype == np.int64
+    assert (counts.sum(axis=1) == 3 * VOTE_PARTS).all()
+    shares = sum(voter.probabilities(images) for voter in voters)
+    assert np.abs(counts / VOTE_PARTS - shares).max() < 3 / VOTE_PARTS
+    assert np.array_equal(counts, sum(in_parts(voter.probabilities(images)) for voter in voters))
+
+
+@given(
+    hnp.arrays(
+        np.float64,
+        st.tuples(st.integers(1, 20), st.integers(1, 12)),
+        elements=st.floats(0, 1) | st.just(0.0),
+    )
+)
+def test_parts_are_whole_and_within_one_part(weights):
+    weights[:, 0] += 1e-6
+    shares = weights / weights.sum(axis=1, keepdims=True)
+    parts = in_parts(shares)
+    assert (parts.sum(axis=1) == VOTE_PARTS).all()
+    assert (np.abs(parts - shares * VOTE_PARTS) < 1 + 1e-6).all()
+    assert (parts >= 0).all()
