@@ -3,7 +3,8 @@
 Dense layers are batched matrix products, convolutions are grouped convolutions. Memory order is
 what the kernels like: dense weights are (models, inputs, outputs), convolution weights are
 (models, outputs, rows, columns, inputs), images are channels-last with the models side by side in
-the channels. A model's numbers do not depend on what is stacked beside it.
+the channels. A model's numbers do not depend on what is stacked beside it; where a convolution's
+channels do not fill whole vector registers (a multiple of `LANES`), their last bit may.
 """
 
 import math

@@ -99,7 +99,7 @@ def keys(summary: dict[str, object], prefix: str = "") -> set[str]:
 
 def documented_keys() -> set[str]:
     text = (DOCS / "reference/run-directory.md").read_text(encoding="utf-8")
-    _, _, table = text.partition("## summary.json")
+    table = text.partition("## summary.json")[2].partition("\n## ")[0]
     return set(re.findall(r"^\| `([\w.]+)` \|", table, re.MULTILINE))
 
 

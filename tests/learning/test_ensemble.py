@@ -17,6 +17,9 @@ from learning_cases import digits, quick
 MLP = mlp((1, 8, 8), (13,), 10)
 CNN = cnn((1, 8, 8), (6, 7), (11,), 10)
 LARGE_CNN = cnn((1, 17, 18), (4, 5), (), 10)
+# What fills whole vector registers (`stacked.LANES`), as the default settings do.
+WHOLE_CNN = cnn((1, 8, 8), (16, 32), (48,), 10)
+WHOLE_LARGE_CNN = cnn((1, 17, 18), (16, 16), (), 10)
 MOVES = {"max_shift": 0.1, "max_turn": 10.0, "max_zoom": 0.1, "max_shear": 0.1}
 
 
@@ -71,20 +74,23 @@ def test_the_votes_are_those_of_the_plain_loop(net):
 
 
 @given(
-    st.sampled_from([MLP, CNN, LARGE_CNN, mlp((1, 8, 8), (), 10)]),
+    st.sampled_from([MLP, CNN, WHOLE_CNN, WHOLE_LARGE_CNN, mlp((1, 8, 8), (), 10)]),
     st.lists(st.integers(9, 16), min_size=2, max_size=5),
     st.lists(st.integers(17, 40), max_size=3),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=12)
-def test_a_model_is_bit_for_bit_the_same_in_any_stack(net, sizes, longer, random):
+@settings(max_examples=15)
+def test_a_model_does_not_depend_on_its_stack(net, sizes, longer, random):
     training = quick(3, batch_size=16, **(MOVES if net.blocks else {}))
     members = [member(net, n, training, seed) for seed, n in enumerate(sizes + longer)]
     together = train_stack(net, members, training)
     chosen = random.sample(range(len(members)), random.randint(1, len(members)))
     apart = train_stack(net, [members[index] for index in chosen], training)
     for index, params in zip(chosen, apart, strict=True):
-        assert all(torch.equal(params[name], together[index][name]) for name in params)
+        if any(block.outputs % stacked.LANES for block in net.blocks):
+            assert furthest(params, together[index]) < 1e-4  # where a channel stands may round
+        else:
+            assert all(torch.equal(params[name], together[index][name]) for name in params)
 
 
 def test_training_draws_no_global_randomness_and_leaves_its_input_alone():
