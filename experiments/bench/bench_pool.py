@@ -155,7 +155,6 @@ def measure(queries: int, hospitals: int, message_mb: float, folder: Path) -> bo
         side = Side(
             data_name="synthetic",
             n_classes=CLASSES,
-            n_hospitals=hospitals,
             pool=QueryBatch(np.arange(queries, dtype=np.int64), pool),
             test=LabelledData(pool[:0], np.zeros(0, np.int64), CLASSES),
             preprocessing=Preprocessing(None, np.array(0, np.float32), scale),
@@ -163,12 +162,14 @@ def measure(queries: int, hospitals: int, message_mb: float, folder: Path) -> bo
                 run.teacher, TEACHERS_EACH, CLASSES, run.seed, run.device, simulation=None
             ),
             truth=None,
+            federation="synthetic",
+            hospitals=tuple(site.simulated_name(index) for index in range(hospitals)),
+            engine=run.engine,
         )
-        site.coordinator_side = lambda *_: side
         before = megabytes("VmRSS")
         began = time.monotonic()
         with acting_as_coordinator(1):
-            summary = coordinator.run(run, PipeGrid(pipes), folder / "run", folder, LogProgress())
+            summary = coordinator.run(run, side, PipeGrid(pipes), folder / "run", LogProgress())
         taken, peak = time.monotonic() - began, megabytes("VmHWM")
         ends = [("coordinator", before, peak)]
         for index, pipe in enumerate(pipes):

@@ -97,7 +97,26 @@ class RunDirectory:
           votes: the tally (simulation only).
           summary: becomes `summary.json`.
           details: become `details.json`.
+
+        Raises:
+          ConfigError: the folder cannot be written any more; the labels are in the ledger.
         """
+        try:
+            self._publish(release, save_student, votes, summary, details)
+        except OSError as error:
+            raise ConfigError(
+                f"hydra.run.dir must be a folder that can be written, got {str(self.path)!r}: "
+                f"{error.strerror}; the labels are in the ledger, so the same run again asks nobody"
+            ) from error
+
+    def _publish(
+        self,
+        release: Release,
+        save_student: Callable[[Path], None] | None,
+        votes: Votes | None,
+        summary: dict[str, Any],
+        details: dict[str, Any],
+    ) -> None:
         draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=self.path))
         try:
             _write_labels(draft / "labels.csv", release)

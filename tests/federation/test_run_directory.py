@@ -71,7 +71,7 @@ def test_a_failure_while_writing_publishes_nothing(tmp_path):
 
     with (
         RunDirectory(tmp_path / "run", None, "test") as directory,
-        pytest.raises(OSError, match="No space"),
+        pytest.raises(ConfigError, match=r"hydra\.run\.dir must .* No space .* in the ledger"),
     ):
         publish(directory, save_student=fail)
     assert names(tmp_path / "run") == ["ledger.sqlite"]
