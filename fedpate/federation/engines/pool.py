@@ -29,6 +29,10 @@ from fedpate.federation.engines.local_grid import (
 
 MOST_WORKERS = 8
 WAIT_S = 0.05
+WORKER_DIED = (
+    "a worker of engine=pool died: was it out of memory, or does a script call fedpate.simulate "
+    'without `if __name__ == "__main__":`?'
+)
 
 
 class PoolGrid(LocalGrid):
@@ -63,7 +67,7 @@ class PoolGrid(LocalGrid):
             try:
                 data, context = task.result()
             except BrokenProcessPool as error:
-                raise EngineError("a worker of engine=pool died; was it out of memory?") from error
+                raise EngineError(WORKER_DIED) from error
             self.contexts[context.node_id] = context
             replies.append(received(data))
         return replies
