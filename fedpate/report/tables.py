@@ -1,31 +1,76 @@
 """Tables for the terminal (rich), made from plain data: what is printed is what is recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    Group,
+    JustifyMethod,
+    RenderableType,
+    RenderResult,
+)
 from rich.text import Text
 
 from fedpate.report import text, words
 from fedpate.report.fitting import Table
 
+UNITS = ("patient", "hospital")
+PRICES: tuple[tuple[str, JustifyMethod], ...] = (
+    ("privacy unit", "left"),
+    ("guaranteed epsilon", "right"),
+    ("bound", "left"),
+    ("budget", "right"),
+    ("data-dependent\n(not releasable)", "right"),
+)
+WIDE_STATEMENT = 110  # columns for a statement with one line per row
+WIDE = 79  # columns that the table of prices takes with a row per unit
+
 
 def ledger_statement(ledger: Mapping[str, Any]) -> RenderableType:
     """A bank statement: one row per charge or void, the balance of both units after it."""
-    units = sorted({unit for row in ledger["entries"] for unit in row["units"]}, reverse=True)
-    table = Table(title=f"{ledger['federation']}", title_justify="left", caption_justify="left")
-    for column in ("entry", "time", "purpose"):
-        table.add_column(column)
-    table.add_column("queries", justify="right")
-    table.add_column("state")
-    for unit in units:
-        table.add_column(f"{unit} epsilon", justify="right")
-        table.add_column("left", justify="right")
-    for row in ledger["entries"]:
-        table.add_row(*_statement_row(row, units))
     total = f"{ledger['relation']}, delta {ledger['delta']:g}; epsilon is the total after each row"
-    return Group(table, Text(total), Text(f"head {ledger['head']}"))
+    head = Text(f"head {ledger['head']}")
+    return Group(_Statement(ledger["federation"], ledger["entries"]), Text(total), head)
+
+
+class _Statement:
+    """The rows of a statement; in a narrow place each takes three lines."""
+
+    def __init__(self, federation: str, entries: Sequence[Mapping[str, Any]]) -> None:
+        self._federation, self._entries = federation, entries
+        self._units = sorted({unit for row in entries for unit in row["units"]}, reverse=True)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._wide() if options.max_width >= WIDE_STATEMENT else self._narrow()
+
+    def _wide(self) -> Table:
+        table = Table(title=self._federation, title_justify="left")
+        for column in ("entry", "time", "purpose"):
+            table.add_column(column)
+        table.add_column("queries", justify="right")
+        table.add_column("state")
+        for unit in self._units:
+            table.add_column(f"{unit} epsilon", justify="right")
+            table.add_column("left", justify="right")
+        for row in self._entries:
+            table.add_row(*_statement_row(row, self._units))
+        return table
+
+    def _narrow(self) -> Table:
+        table = Table(title=self._federation, title_justify="left", show_lines=True)
+        table.add_column("entry", justify="right")
+        table.add_column("what")
+        for unit in self._units:
+            table.add_column(f"{unit}\nepsilon", justify="right")
+        for row in self._entries:
+            entry, time, purpose, queries, state, *balances = _statement_row(row, self._units)
+            pairs = zip(balances[::2], balances[1::2], strict=True)
+            after = [total if left == "-" else f"{total}\n{left} left" for total, left in pairs]
+            table.add_row(entry, f"{purpose}\n{queries} queries, {state}\n{time}", *after)
+        return table
 
 
 def _statement_row(row: Mapping[str, Any], units: list[str]) -> list[str]:
@@ -42,7 +87,7 @@ def _statement_row(row: Mapping[str, Any], units: list[str]) -> list[str]:
 def run_summary(summary: Mapping[str, Any]) -> RenderableType:
     """What a run came to: accuracy against the baselines, and the price per privacy unit."""
     title = Text(words.title(summary), style="bold")
-    parts: list[RenderableType] = [title, _accuracy(summary), _price(summary)]
+    parts: list[RenderableType] = [title, _accuracy(summary), _Price(summary["privacy"])]
     warning = words.warning(summary)
     if warning:
         parts.append(Text(warning, style="bold red"))
@@ -60,19 +105,30 @@ def _accuracy(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def _price(summary: Mapping[str, Any]) -> Table:
-    privacy = summary["privacy"]
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("privacy unit")
-    table.add_column("guaranteed epsilon", justify="right")
-    table.add_column("bound")
-    table.add_column("budget", justify="right")
-    table.add_column("data-dependent\n(not releasable)", justify="right")
-    for unit in ("patient", "hospital"):
-        price = privacy[unit]
-        bound = price.get("bound") or "-"
-        rest = (text.epsilon(price[key]) for key in ("budget", "data_dependent"))
-        table.add_row(unit, text.epsilon(price["guaranteed"]), bound, *rest)
-    table.caption = words.relation(privacy)
-    table.caption_justify = "left"
-    return table
+class _Price:
+    """The price per privacy unit: a row for each, or a column where rows are too wide."""
+
+    def __init__(self, privacy: Mapping[str, Any]) -> None:
+        self._privacy = privacy
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = Table(box=box.SIMPLE_HEAD, caption_justify="left")
+        table.caption = words.relation(self._privacy)
+        cells = [self._cells(unit) for unit in UNITS]
+        if options.max_width >= WIDE:
+            for name, justify in PRICES:
+                table.add_column(name, justify=justify)
+            for row in cells:
+                table.add_row(*row)
+        else:
+            table.add_column(PRICES[0][0])
+            for unit in UNITS:
+                table.add_column(unit, justify="right")
+            for place, (name, _) in enumerate(PRICES[1:], 1):
+                table.add_row(name, *(row[place] for row in cells))
+        yield table
+
+    def _cells(self, unit: str) -> list[str]:
+        price = self._privacy[unit]
+        numbers = [text.epsilon(price[key]) for key in ("guaranteed", "budget", "data_dependent")]
+        return [unit, numbers[0], price.get("bound") or "-", *numbers[1:]]

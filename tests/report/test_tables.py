@@ -57,17 +57,35 @@ def test_what_voids_the_guarantee_is_said(change, line):
     assert "infinite" in text
 
 
-def test_a_statement_shows_charge_void_and_balance():
+@pytest.mark.parametrize("width", [60, 78])
+def test_in_a_narrow_place_prices_stand_in_columns_and_nothing_is_cut(width):
+    lines = shown(tables.run_summary(summary()), width).splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert not any("…" in line for line in lines)
+    rows = {line.split("  ")[1]: line.split()[-2:] for line in lines if line.startswith("  ")}
+    assert rows["privacy unit"] == ["patient", "hospital"]
+    assert rows["guaranteed epsilon"] == ["7.13", "60.01"]
+    assert rows["bound"] == ["argmax_only", "argmax_only"]
+    assert rows["budget"] == ["8.00", "-"]
+    assert rows["data-dependent"] == ["3.90", "-"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_a_statement_shows_charge_void_and_balance(width):
     units = {"patient": {"epsilon": 1.768, "left": 3.2, "budget": 5.0}}
+    units |= {"hospital": {"epsilon": 54.38, "left": None, "budget": None}}
     row = {"entry": 2, "time": "2026-01-31T12:00:00.5+00:00", "kind": "charge", "receipt": 2}
     row |= {"purpose": "a run", "queries": 10, "state": "voided", "units": units}
     void = {**row, "entry": 3, "kind": "void", "reason": "power cut", "who": "ann"}
     ledger = {"federation": "four hospitals", "head": "ab12", "delta": 1e-5}
-    text = shown(
-        tables.ledger_statement({**ledger, "relation": "replace_one", "entries": [row, void]}), 140
-    )
-    for part in ("four hospitals", "a run", "1.77", "3.20", "void of 2: power cut (ann)", "ab12"):
+    ledger |= {"relation": "replace_one", "entries": [row, void]}
+    text = shown(tables.ledger_statement(ledger), width)
+    assert "…" not in text
+    assert all(len(line) <= width for line in text.splitlines())
+    for part in ("four hospitals", "a run", "1.77", "3.20", "54.38", "ab12", "2026-01-31 12:00:00"):
         assert part in text
+    for word in ("void of 2", "power", "cut", "(ann)"):  # a narrow cell may break between them
+        assert word in text
 
 
 def test_facts_name_nested_values_and_cut_long_lists():
