@@ -92,7 +92,7 @@ def test_a_stage_nobody_foresaw_gets_a_row():
     ("seconds", "clock"), [(0, "0:00"), (61.9, "1:01"), (3599, "59:59"), (7322, "2:02:02")]
 )
 def test_clocks(seconds, clock):
-    assert _display._clock(seconds) == clock
+    assert _display.clock(seconds) == clock
 
 
 def test_elsewhere_than_on_a_terminal_there_are_log_lines():
