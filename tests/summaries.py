@@ -95,6 +95,7 @@ _DETAILS: dict[str, Any] = {
     "finished": "2026-01-31T12:00:00+00:00",
     "versions": {"python": "3.11.7", "fedpate": "0.1.0"},
     "class_names": ["zero", "one"],
+    "votes": "labels",
     "ledger": {
         "path": None,
         "head": "ab" * 32,

@@ -33,6 +33,7 @@ def detail(run: Run, side: Side, outcome: Outcome, ledger: PrivacyLedger) -> dic
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(),
         "class_names": None if truth is None else list(truth.dataset.class_names),
+        "votes": run.votes,
         "ledger": _ledger(run, ledger),
         "student": None if scores is None else {"confusion": scores.confusion.tolist()},
         "labels": _labels(side, outcome.release),
@@ -74,7 +75,7 @@ def _consensus(run: Run, side: Side, votes: Votes | None) -> list[int] | None:
     """Queries by the winning class's share of the votes; randomized votes have none."""
     if side.truth is None or votes is None or run.trust == "local":
         return None
-    share = votes.counts.max(axis=1) / (votes.n_teachers * votes.parts)
+    share = votes.counts.max(axis=1) / votes.counts.sum(axis=1)
     return [int(n) for n in np.histogram(share, bins=CONSENSUS_BINS, range=(0, 1))[0]]
 
 

@@ -71,7 +71,7 @@ def render(run: Recorded) -> str:
         warning=words.warning(summary),
         mechanism=words.mechanism(summary["mechanism"]),
         units=words.units(summary),
-        what_left=words.what_left(summary),
+        what_left=words.what_left(summary, (details or {}).get("votes", "labels")),
         assumptions=words.assumptions(summary),
         who_saw_what=words.who_saw_what(summary),
         accuracies=rows,

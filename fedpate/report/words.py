@@ -176,14 +176,16 @@ def units(summary: Summary) -> list[tuple[str, str]]:
     ]
 
 
-def what_left(summary: Summary) -> list[str]:
-    """All that a hospital sends."""
+def what_left(summary: Summary, votes: str = "labels") -> list[str]:
+    """All that a hospital sends; `votes` is the run's setting."""
     local = summary["federation"]["trust"] == "local"
     noise = ", with the hospital's own noise" if local else ""
     sent = text.size(summary["bytes"]["from_hospitals"])
+    what = "how many of its models chose that class"
+    if votes != "labels":
+        what = "the sum of its models' probabilities of that class"
     return [
-        "for each public record and class, how many of its models chose that class"
-        f"{noise}: {sent} from all hospitals together",
+        f"for each public record and class, {what}{noise}: {sent} from all hospitals together",
         "its name and how many models it has",
         "a code if something went wrong, never the message",
     ]

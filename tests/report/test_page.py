@@ -170,6 +170,19 @@ def test_the_certificate_can_be_checked_again():
     assert "fedpate ledger verify '/srv/our ledger.sqlite' --head" in elsewhere
 
 
+def test_hospitals_that_left_are_named_with_the_reason():
+    run = summary()
+    run["federation"] |= {"dropped": ["hospital-2"], "dropped_because": {"hospital-2": "code 101"}}
+    seen = Outline(render(run)).text
+    assert "hospitals 10 , 1 dropped out hospital-2 code 101" in seen
+
+
+def test_what_left_a_hospital_follows_the_votes():
+    assert "how many of its models chose that class: 7.89 kB" in Outline(render()).text
+    soft = Outline(render(more={**details(), "votes": "probabilities"})).text
+    assert "the sum of its models' probabilities of that class: 7.89 kB" in soft
+
+
 def test_without_a_ledger_there_is_no_command():
     seen = Outline(render(more=None, head=None)).text
     assert "Certificate" in seen
