@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,8 +22,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fedpate import config
 from fedpate._environment import keep_private
+from fedpate.commands import _one_run
+from fedpate.commands._run_directory import HYDRA, discard_unfinished
 from fedpate.errors import ConfigError
-from fedpate.federation.progress import Progress
+from fedpate.federation.progress import LogProgress, Progress
 from fedpate.result import Result
 
 _WORD = re.compile(r"[A-Za-z_][\w.-]*")  # what Hydra reads as itself without quotes
@@ -51,25 +54,27 @@ def simulate(
       FedPateError: bad data, over budget, too few hospitals: whatever ends a run in one line.
     """
     overrides = list(_overrides("", settings))
+    if any(re.match(r"hydra\b", text) for text in overrides):
+        raise ConfigError("hydra's own settings are the command line's; here there is run_dir")
     config.register()
     cfg = config.compose_with_hydra("config", overrides)
     with open_dict(cfg):
         hydra = cfg.pop("hydra")
-    run = config.build(cfg, overrides)
+    config.build(cfg, overrides)  # refused before anything is written
     keep_private()  # before Flower is imported
-    from fedpate.federation import engines
-    from fedpate.report import page
-
-    folder = Path(tempfile.mkdtemp(prefix="fedpate-run-") if run_dir is None else run_dir)
+    folder = Path(
+        tempfile.mkdtemp(prefix="fedpate-run-") if run_dir is None else run_dir
+    ).absolute()
+    since = time.time() - 1  # file systems round their clocks
     try:
-        engines.simulate(run, folder, progress)
         _record(folder, cfg, hydra, overrides)
-        page.write(folder)
-        result = Result(folder.absolute())
+        _one_run.simulate(cfg, overrides, folder, progress or LogProgress())
     except BaseException:
+        discard_unfinished(folder, since)
         if run_dir is None:
             shutil.rmtree(folder, ignore_errors=True)
         raise
+    result = Result(folder)
     if run_dir is None:
         weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
     return result
@@ -116,10 +121,19 @@ def _typed(name: str, value: Any) -> str:
 
 
 def _record(folder: Path, cfg: DictConfig, hydra: DictConfig, overrides: list[str]) -> None:
-    """What Hydra records of a run on the command line, for the report and `fedpate audit`."""
-    place = folder / ".hydra"
-    place.mkdir(exist_ok=True)
+    """What Hydra records of a run on the command line, for the report and `fedpate audit`.
+
+    Raises:
+      ConfigError: the folder cannot be written.
+    """
     runtime = {"cwd": str(Path.cwd()), "choices": hydra.runtime.choices}
-    OmegaConf.save(cfg, place / "config.yaml")
-    OmegaConf.save(OmegaConf.create(overrides), place / "overrides.yaml")
-    OmegaConf.save(OmegaConf.create({"hydra": {"runtime": runtime}}), place / "hydra.yaml")
+    place = folder / HYDRA
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(cfg, place / "config.yaml")
+        OmegaConf.save(OmegaConf.create(overrides), place / "overrides.yaml")
+        OmegaConf.save(OmegaConf.create({"hydra": {"runtime": runtime}}), place / "hydra.yaml")
+    except OSError as error:
+        raise ConfigError(
+            f"run_dir must be a folder that can be written, got {folder}: {error.strerror}"
+        ) from error

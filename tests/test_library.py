@@ -112,6 +112,21 @@ def test_what_is_refused_leaves_nothing(tmp_path, store):
             run_dir=tmp_path / "run", store=store, privacy={"budget": {"patient": 0.01}}, **SMALL
         )
     assert not (tmp_path / "run").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="run_dir must be a folder that can be written"):
+        fedpate.simulate(run_dir=tmp_path / "file" / "run", store=store, **SMALL)
+
+
+def test_a_directory_with_a_finished_run_survives_a_refused_one(finished, store):
+    before = sorted(finished.folder.rglob("*"))
+    with pytest.raises(ConfigError, match="hospitals"):
+        fedpate.simulate(run_dir=finished.folder, store=store, **{**SMALL, "hospitals": 10**6})
+    assert sorted(finished.folder.rglob("*")) == before
+
+
+def test_a_run_checks_itself_if_it_was_told_to(store, capsys):
+    fedpate.simulate(store=store, audit={"leave_one_out": True}, **SMALL)
+    assert "one patient left out: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -128,6 +143,7 @@ def test_what_is_refused_leaves_nothing(tmp_path, store):
         ({"data": {"path": b"x"}}, "data.path must be a number, a text, .* got bytes"),
         ({"data": "csv"}, "data.path must be given"),
         ({"+shadow": 1}, "shadow is not a setting"),
+        ({"hydra": {"run": {"dir": "x"}}}, "here there is run_dir"),
         (
             {"mechanism": {"noise_scale": 3}, "privacy": {"target_epsilon": 1}},
             "mechanism.noise_scale and privacy.target_epsilon must not both be given",

@@ -24,8 +24,9 @@ settings (all of them: fedpate simulate --cfg job)
       data.root=DIR data.download=true               mnist, fashion_mnist, heart_disease
       data.path=FILE data.label=COLUMN data.patient=COLUMN data.hospital=COLUMN          csv
   partition=iid|dirichlet|quantity|natural           who has which patients
-  teacher=mlp|cnn|sklearn                            teacher=sklearn teacher.model=random_forest
-  student=torch|sklearn
+  teacher=mlp|cnn|resnet18|sklearn|xgboost|lightgbm|keras|command|onnx
+      teacher.model=random_forest                    sklearn
+  student=torch|fixmatch|sklearn
   mechanism=gnmax|laplace|gumbel|permute_and_flip|confident|interactive|randomized_response|none
       mechanism.noise_scale=10                       in votes; more noise is more privacy
   privacy.target_epsilon=4                           per patient; sets the noise instead
