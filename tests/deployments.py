@@ -87,7 +87,8 @@ class Federation:
         self.file = self.provision(*hospitals)
         self.home = CoordinatorKit.read(self.out / "coordinator")
         self.data = folder / "records.csv"
-        self.data.write_text("label,x\n0,1\n1,2\n")
+        rows = "".join(f"{row % 2},{row}\n" for row in range(40))
+        self.data.write_text(f"label,x\n{rows}")
         self.started = []
 
     def provision(self, *hospitals):

@@ -14,7 +14,8 @@ HELP = """\
 usage: fedpate ledger show PATH [--delta DELTA] [--json]
        fedpate ledger verify PATH [--head HASH] [--json]
 
-PATH is a ledger, or a run directory that holds ledger.sqlite.
+PATH is a ledger, or a run directory that holds ledger.sqlite. A hospital's ledger is
+KIT/state/ledger.sqlite; verify also takes its log of requests and decisions, KIT/state/log.sqlite.
 
 show    a bank statement: every charge, what it was for, and both privacy units' epsilon after it
 verify  checks the hash chain and all that the entries say; exit code 2 if anything was changed,
@@ -64,9 +65,10 @@ def _ledger_path(path: Path) -> Path:
 
 
 def _verify(path: Path, head: str | None, as_json: bool) -> int:
+    from fedpate.federation import hospital_log
     from fedpate.privacy.ledger_check import verify
 
-    found = verify(path, head)
+    found = hospital_log.verify(path, head) or verify(path, head)
     if as_json:
         from fedpate.commands._output import print_json
 

@@ -60,7 +60,7 @@ def _audited(message: Message, context: Context) -> Iterator[None]:
         yield
         return
     what = message.metadata.message_type, message.metadata.run_id
-    log.request(*what, message.content)
+    log.request(*what, wire.fields(message.content))
     rules = site.policy_hash(context)
     try:
         yield

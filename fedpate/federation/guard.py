@@ -61,7 +61,6 @@ class GuardedHospital:
     columns: tuple[str, ...] | None
     near: NearDuplicates | None  # None: the policy sets no limit
     approved: Callable[[], Collection[str]]  # runs that a person allowed
-    now: Callable[[], dt.datetime] = utc_now
 
     def train(self, settings: TrainSettings, preprocessing: Preprocessing) -> int:
         """Train if the whole run, as stated, would be within the rules.
@@ -170,7 +169,7 @@ class GuardedHospital:
         k, n_classes = settings.teachers_per_hospital, settings.n_classes
         one = _events(stated, settings.votes, 1, k, n_classes)
         price = _events(stated, settings.votes, new, k, n_classes)
-        delta, today = self.policy.epsilon.delta, policy.today(self.now())
+        delta, today = self.policy.epsilon.delta, policy.today(utc_now())
         answered = [
             (entry.time, charge.n_queries)
             for id_, (entry, charge) in ledger.book().charges.items()

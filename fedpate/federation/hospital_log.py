@@ -9,19 +9,17 @@ A request is on the disk before it is looked at, a decision before its reply lea
 patient is in it: what came is the coordinator's, what left are codes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from flwr.app import ConfigRecord, RecordDict
-
 from fedpate.errors import ConfigError, LedgerError
 from fedpate.federation.refusals import REASONS, Code
 from fedpate.federation.settings import TrainSettings
-from fedpate.privacy.chain import Entry
+from fedpate.privacy.chain import Entry, Verification
 from fedpate.privacy.chain_file import ChainFile
 from fedpate.privacy.chain_format import ChainFormat
 
@@ -45,15 +43,13 @@ class HospitalLog:
     path: Path
     owner: str
 
-    def request(self, action: str, flower_run: int, content: RecordDict) -> None:
-        """Write down what came.
+    def request(self, action: str, flower_run: int, fields: Mapping[str, object]) -> None:
+        """Write down what came: the fields of a message, without its arrays.
 
         Raises:
           LedgerError: the log cannot be written; nothing may be answered.
         """
-        fields = content.get("fields")
-        came = dict(fields) if isinstance(fields, ConfigRecord) else {}
-        kept = {name: _cut(value) for name, value in came.items()}
+        kept = {name: _cut(value) for name, value in fields.items()}
         self._append(REQUEST, {"action": action, "flower_run": str(flower_run), "fields": kept})
 
     def decision(self, action: str, flower_run: int, code: int, policy: str | None) -> None:
@@ -116,13 +112,16 @@ class HospitalLog:
             file.close()
 
 
-def is_log(path: Path) -> bool:
-    """Whether a file is a hospital's log, for who does not know what it is."""
+def verify(path: Path, expected_head: str | None = None) -> Verification | None:
+    """Check a whole log; None if the file is something else."""
     try:
-        ChainFile.read(path, FORMAT).close()
+        file = ChainFile.read(path, FORMAT)
     except LedgerError:
-        return False
-    return True
+        return None
+    try:
+        return file.verify(expected_head)
+    finally:
+        file.close()
 
 
 def _cut(value: object) -> str | int | float | bool:

@@ -10,6 +10,7 @@ from fedpate.federation import yaml_file
 
 SCHEMA = 1
 FILE = "kit.yaml"
+LOCK = "lock"  # in STATE: held while a kit runs
 STATE = "state"  # what a start makes in the kit's folder; never in an archive
 
 

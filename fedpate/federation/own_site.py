@@ -11,8 +11,9 @@ from typing import Any
 
 from fedpate.data import own_records
 from fedpate.data.dealing import own_stream, patient_shards
+from fedpate.data.files import listed
 from fedpate.data.own_records import OwnData, OwnRecords
-from fedpate.errors import ConfigError
+from fedpate.errors import ConfigError, DataError
 from fedpate.federation import hospital_log, plain, yaml_file
 from fedpate.federation.answers import AnswerCache
 from fedpate.federation.guard import GuardedHospital
@@ -30,6 +31,7 @@ from fedpate.records import LabelledData
 CONFIG = "site-config"  # in the node's configuration: the path of the site file of this start
 SITE = "site.yaml"
 LEDGER = "ledger.sqlite"
+ASKED = "asked.sqlite"  # sketches of the questions, for near duplicates
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,31 @@ class Site:
         """All records; read once per process."""
         return own_records.load(self.data)
 
+    def require_fit(self, rules: Policy) -> OwnRecords:
+        """The records, if any run that the policy allows could use them.
+
+        Raises:
+          DataError, ConfigError: they cannot be used, or no allowed run fits them.
+        """
+        records, task = self.records(), rules.task
+        if task.classes not in (None, records.n_classes):
+            raise ConfigError(
+                f"task.classes must be {records.n_classes}, the classes of --data, "
+                f"got {task.classes} in policy.yaml"
+            )
+        if task.features is not None and task.features != (records.columns or ()):
+            raise ConfigError(
+                "task.features must be the columns of --data in their order: "
+                f"{listed(records.columns or ())}"
+            )
+        fewest = rules.teachers.patients_per_teacher
+        if records.n_patients < fewest:
+            raise DataError(
+                f"--data must hold at least {fewest} patients, teachers.patients_per_teacher in "
+                f"policy.yaml, got {records.n_patients}"
+            )
+        return records
+
     def log(self) -> HospitalLog:
         """The audit log."""
         return log_of(self.kit)
@@ -125,7 +152,7 @@ class Site:
             n_patients=records.n_patients,
             n_classes=records.n_classes,
             columns=records.columns,
-            near=NearDuplicates(self.state / "asked.sqlite") if limited else None,
+            near=NearDuplicates(self.state / ASKED) if limited else None,
             approved=self.log().approved,
         )
 

@@ -70,7 +70,7 @@ class Purchase:
         Raises:
           NothingReleased: too few hospitals, or another process has spent the budget meanwhile.
         """
-        settings = self._train()
+        settings = self._train(len(asked))
         if self.run.trust == "local":
             return self._local_labels(asked, settings)
         votes = self._tally(asked, settings)
@@ -111,13 +111,13 @@ class Purchase:
             self.progress,
         )
 
-    def _train(self) -> TrainSettings:
-        """Greet the hospitals and have them train; what they were told."""
+    def _train(self, n_queries: int) -> TrainSettings:
+        """Greet the hospitals and have them train for so many queries; what they were told."""
         settings, run = self.side.settings, self.run
         if run.trust == "local":
             settings = replace(settings, mechanism=self.mechanism)
         if self.side.submitter is not None:
-            settings = replace(settings, stated=self._stated(self.side.submitter))
+            settings = replace(settings, stated=self._stated(self.side.submitter, n_queries))
         arrays = self.side.preprocessing.to_arrays()
         requests = self._each(settings, lambda own: wire.train_request(own.to_json(), arrays))
         with staged(self.progress, "hospitals", self.side.n_hospitals):
@@ -127,14 +127,14 @@ class Purchase:
             self.members.train(requests, run.teachers_per_hospital)
         return settings
 
-    def _stated(self, submitter: str) -> Stated:
+    def _stated(self, submitter: str, n_queries: int) -> Stated:
         """What real hospitals are told before they are asked."""
         run = self.run
         return Stated(
             submitter=submitter,
             trust=run.trust,
             mechanism=registered(self.mechanism),
-            queries=run.queries,
+            queries=n_queries,
             delta=run.privacy.delta,
             features=self.side.columns,
         )

@@ -180,6 +180,12 @@ def check_request(content: RecordDict) -> None:
         raise Refusal(Code.SCHEMA)
 
 
+def fields(content: RecordDict) -> dict[str, object]:
+    """What a message says beside its arrays; nothing of it is checked."""
+    record = content.get("fields") if content else None
+    return dict(record) if isinstance(record, ConfigRecord) else {}
+
+
 def size(content: RecordDict) -> int:
     """Payload bytes of a message: array bytes, texts, 8 for a number; keys are not counted."""
     total = 0

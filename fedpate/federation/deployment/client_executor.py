@@ -23,7 +23,7 @@ from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
 
 from fedpate.errors import FedPateError
-from fedpate.federation import site
+from fedpate.federation import site, wire
 from fedpate.federation.client_app import app
 from fedpate.federation.deployment import child, secrets, thin
 from fedpate.federation.deployment.acquire import acquire_forever
@@ -99,7 +99,7 @@ def _write_down(message: Message, context: Context, code: int) -> None:
     try:
         audit_log = site.audit_log(context)
         if audit_log is not None:
-            audit_log.request(*what, message.content)
+            audit_log.request(*what, wire.fields(message.content))
             audit_log.decision(*what, code, site.policy_hash(context))
     except FedPateError:
         log.exception("the refusal could not be written down")

@@ -1,10 +1,12 @@
 """A hospital's long-running side: its SuperNode and the executor of its own app, in one command."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from fedpate.data.own_records import OwnRecords
 from fedpate.errors import ConfigError
 from fedpate.federation import yaml_file
 from fedpate.federation.deployment import door_check, secrets
@@ -29,6 +31,16 @@ AWAY = b"Connection attempt failed, retrying"
 BACK = b"Connection successful after"
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What a check found; `findings` are what stands between the hospital and its coordinator."""
+
+    site: Site
+    rules: Policy
+    records: OwnRecords
+    findings: tuple[str, ...]
+
+
 def start(kit: HospitalKit, data: Path | None) -> None:
     """Run a hospital until SIGTERM or Ctrl-C.
 
@@ -45,7 +57,7 @@ def start(kit: HospitalKit, data: Path | None) -> None:
 
 def _run(kit: HospitalKit, data: Path | None) -> None:
     site = site_file(kit, data)
-    Policy.read(kit.policy)  # a mistake in it is told now
+    of(kit, site).require_fit(Policy.read(kit.policy))  # a mistake is told now, before joining
     warn_of_expiry("the authority's certificate", (kit.folder / "ca.crt").read_bytes())
     with supervising(kit.folder) as supervisor:
         state = kit.folder / STATE
@@ -76,6 +88,23 @@ def site_file(kit: HospitalKit, data: Path | None) -> bytes:
     Site.of(kit, content)
     text: str = yaml.safe_dump(content, sort_keys=False)
     return text.encode()
+
+
+def of(kit: HospitalKit, site: bytes) -> Site:
+    """The site that the file of a start describes."""
+    return Site.of(kit, yaml_file.parse(site.decode(), SITE))
+
+
+def check(kit: HospitalKit, data: Path | None) -> Checked:
+    """Everything that a start does, but join; the coordinator's door is tried.
+
+    Raises:
+      ConfigError, DataError: a start would be refused.
+    """
+    site, rules = of(kit, site_file(kit, data)), Policy.read(kit.policy)
+    records = site.require_fit(rules)
+    warn_of_expiry("the authority's certificate", (kit.folder / "ca.crt").read_bytes())
+    return Checked(site, rules, records, tuple(door_check.look(kit)))
 
 
 def _start(kit: HospitalKit, supervisor: Supervisor, port: int) -> Process:

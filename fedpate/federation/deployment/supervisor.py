@@ -21,7 +21,7 @@ from types import FrameType
 import fedpate
 from fedpate.errors import ConfigError
 from fedpate.federation.engines import processes
-from fedpate.federation.kit import STATE
+from fedpate.federation.kit import LOCK, STATE
 
 log = logging.getLogger("fedpate")
 
@@ -154,7 +154,7 @@ def supervising(folder: Path) -> Iterator[Supervisor]:
     Raises:
       ConfigError: the kit is in use, or its folder cannot be written.
     """
-    with alone_with(folder / STATE / "lock", "KIT", folder):
+    with alone_with(folder / STATE / LOCK, "KIT", folder):
         supervisor = Supervisor(folder)
         numbers = (signal.SIGTERM, signal.SIGINT)
         before = {number: signal.signal(number, supervisor.on_signal) for number in numbers}
