@@ -186,7 +186,7 @@ def test_the_charge_is_on_the_disk_before_a_teacher_is_asked(sites, monkeypatch)
     asking.train()
     seen = []
 
-    def count(*_args):
+    def count(*_args, **_kwargs):
         seen.append(spent(sites))
         raise OSError("the machine dies here")
 
