@@ -112,7 +112,7 @@ class GuardedHospital:
     ) -> None:
         """Charge new queries and mark them as paid for; both are on the disk afterwards."""
         name = sha256("\n".join(keys).encode()).hexdigest()
-        events = _events(stated, settings.votes, len(keys), k, settings.n_classes)
+        events = events_of(stated, settings.votes, len(keys), k, settings.n_classes)
         receipt = ledger.resume(name, len(keys), events)  # of a process that was killed here
         if receipt is None:
             left = self._left(ledger.book(), settings, stated)
@@ -167,8 +167,8 @@ class GuardedHospital:
     ) -> None:
         """Hold `new` queries against every rule; raises Refusal."""
         k, n_classes = settings.teachers_per_hospital, settings.n_classes
-        one = _events(stated, settings.votes, 1, k, n_classes)
-        price = _events(stated, settings.votes, new, k, n_classes)
+        one = events_of(stated, settings.votes, 1, k, n_classes)
+        price = events_of(stated, settings.votes, new, k, n_classes)
         delta, today = self.policy.epsilon.delta, policy.today(utc_now())
         answered = [
             (entry.time, charge.n_queries)
@@ -199,7 +199,9 @@ class GuardedHospital:
         policy.require(self.policy, request, standing)
 
 
-def _events(stated: Stated, votes: str, n_queries: int, k: int, n_classes: int) -> dict[str, Event]:
+def events_of(
+    stated: Stated, votes: str, n_queries: int, k: int, n_classes: int
+) -> dict[str, Event]:
     """Unit -> price by the stated mechanism: a patient moves one vote, the hospital all k.
 
     Raises:

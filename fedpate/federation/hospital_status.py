@@ -10,11 +10,13 @@ from typing import Any
 from fedpate.errors import ConfigError
 from fedpate.federation import plain, policy
 from fedpate.federation.following import is_held
+from fedpate.federation.guard import events_of
 from fedpate.federation.hospital_log import DECISION, HospitalLog
 from fedpate.federation.kit import LOCK, STATE, HospitalKit
 from fedpate.federation.near_duplicates import NearDuplicates
 from fedpate.federation.own_site import ASKED, LEDGER, log_of
 from fedpate.federation.policy import Policy
+from fedpate.federation.refusals import Refusal
 from fedpate.federation.settings import TrainSettings
 from fedpate.privacy.accounting import guarantee
 from fedpate.privacy.ledger import PrivacyLedger
@@ -103,14 +105,11 @@ def _told(log: HospitalLog, run: str, settings: TrainSettings, rules: Policy) ->
     if stated is None:
         return told
     teachers, n_classes = settings.teachers_per_hospital, settings.n_classes
-    mechanism: Any = stated.mechanism
     price: dict[str, float] | None = None
-    with suppress(ConfigError):  # a mechanism without its noise has no price, and is refused
+    with suppress(ConfigError, Refusal):  # a mechanism without its noise has no price: refused
+        events = events_of(stated, settings.votes, stated.queries, teachers, n_classes)
         price = {
-            unit: guarantee(
-                mechanism.event(stated.queries, moved, n_classes), rules.epsilon.delta
-            ).epsilon
-            for unit, moved in (("patient", 1), ("hospital", teachers))
+            unit: guarantee(event, rules.epsilon.delta).epsilon for unit, event in events.items()
         }
     return told | {
         "submitter": stated.submitter,
@@ -119,7 +118,7 @@ def _told(log: HospitalLog, run: str, settings: TrainSettings, rules: Policy) ->
         "teachers": teachers,
         "teacher": settings.teacher.name,
         "trust": stated.trust,
-        "mechanism": json.loads(plain.dumps(mechanism)),
+        "mechanism": json.loads(plain.dumps(stated.mechanism)),
         "epsilon": price,
         "delta": rules.epsilon.delta,
     }
