@@ -74,7 +74,10 @@ def test_a_run_writes_its_directory_and_prints_what_it_wrote(workplace):
     for unit in ("patient", "hospital"):
         keys = {"guaranteed", "sanitized", "data_dependent", "budget"}
         assert keys <= set(summary["privacy"][unit])
-    files = ("report.html", "labels.csv", "student.pt", "ledger.sqlite", "votes.npz", "fedpate.log")
+    files = (
+        *("report.html", "labels.csv", "student.pt", "student.onnx", "ledger.sqlite"),
+        *("votes.npz", "fedpate.log"),
+    )
     assert [name for name in (*files, ".hydra") if not (run / name).exists()] == []
     assert f"{100 * summary['student']['accuracy']:.1f} %" in done.out
     assert str(run.relative_to(workplace)) in done.out

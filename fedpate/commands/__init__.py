@@ -12,6 +12,7 @@ VERBS = {
     "audit": "measure a lower bound on epsilon and hold it against the claim",
     "sensitivity": "remove each record or teacher in turn and see what an answer owes to it",
     "compare": "one table and the privacy/utility pictures of a sweep",
+    "predict": "ask the student of a finished run about new records",
     "report": "write report.html for finished runs",
     "bundle": "a Flower app to start by hand with `flwr run`",
     "provision": "start-up kits for a real federation: certificates, keys, policies",

@@ -83,6 +83,11 @@ class Adult:
             class_names=CLASSES,
             patients=rows,
             fixed_split=(rows[n_private : n_private + n_pool], rows[n_private + n_pool :]),
+            columns=tuple(
+                f"{name}={value}" if value else name
+                for name, values in COLUMNS.items()
+                for value in values or ("",)
+            ),
         )
 
 

@@ -130,6 +130,7 @@ class Eicu:
             hospitals=hospitals,
             hospital_names=names,
             missing_allowed=True,
+            columns=(*PHYSIOLOGY, *ADMISSION, "age", "male"),
         )
         return without_small(
             at_one_hospital(dataset),

@@ -14,6 +14,7 @@ from fedpate.data.dataset import Dataset, Source
 from fedpate.data.dealing import STREAM, Partition, deal, hospital_count
 from fedpate.data.partition import Partitioner
 from fedpate.data.preprocessing import Preprocessing
+from fedpate.data.schema import Schema
 from fedpate.data.sources import load_cached
 from fedpate.data.splits import Split, split
 from fedpate.records import Ints, LabelledData, QueryBatch
@@ -44,6 +45,15 @@ class Federated:
     def pool_labels(self) -> Ints:
         """True labels of the pool: only to score released labels in a simulation."""
         return self.dataset.labels[self.split.pool_rows]
+
+    def schema(self) -> Schema:
+        """What goes into a student and what comes out; no more of it than the pool shows."""
+        return Schema.of_pool(
+            self.dataset.features[self.split.pool_rows],
+            self.dataset.class_names,
+            self.dataset.columns,
+            missing_allowed=self.dataset.missing_allowed,
+        )
 
     def test(self) -> LabelledData:
         """What the student is scored on."""

@@ -34,6 +34,7 @@ class BreastCancer:
             labels=raw.target.astype(np.int64),
             class_names=tuple(str(name) for name in raw.target_names),
             patients=np.arange(len(raw.target), dtype=np.int64),
+            columns=tuple(str(name) for name in raw.feature_names),
         )
 
 

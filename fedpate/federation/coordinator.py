@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from flwr.serverapp import Grid
 
-from fedpate.federation import evaluation, pricing
+from fedpate.federation import evaluation, pricing, student_files
 from fedpate.federation.details import detail
 from fedpate.federation.members import Members
 from fedpate.federation.progress import Progress
@@ -83,5 +83,5 @@ def run(run: Run, side: Side, grid: Grid, out: Path, progress: Progress) -> dict
         summary = summarize(run, side, outcome, clock)
         details = detail(run, side, outcome, ledger)
         shown = None if side.truth is None else votes  # real hospitals' votes are not kept
-        directory.publish(release, student.save if student else None, shown, summary, details)
+        directory.publish(release, student_files.saver(side, student), shown, summary, details)
     return summary

@@ -24,6 +24,7 @@ from fedpate.records import NO_ANSWER, Release, Votes
 SUMMARY, DETAILS = "summary.json", "details.json"
 LEDGER = "ledger.sqlite"
 DRAFT = ".draft-"
+OPTIONAL = ("student.pt", "student.onnx", "votes.npz")  # what not every run leaves
 
 
 @contextmanager
@@ -93,7 +94,7 @@ class RunDirectory:
 
         Args:
           release: the public labels.
-          save_student: writes `student.pt`; None when no query was answered.
+          save_student: writes the student's files into a folder; None without a student.
           votes: the tally (simulation only).
           summary: becomes `summary.json`.
           details: become `details.json`.
@@ -121,7 +122,7 @@ class RunDirectory:
         try:
             _write_labels(draft / "labels.csv", release)
             if save_student is not None:
-                save_student(draft / "student.pt")
+                save_student(draft)
             if votes is not None:
                 counts = votes.counts if votes.parts == 1 else votes.counts / votes.parts
                 np.savez_compressed(draft / "votes.npz", counts=counts, query_ids=votes.query_ids)
@@ -130,7 +131,8 @@ class RunDirectory:
             for name, content, indent in ((DETAILS, details, None), (SUMMARY, summary, 1)):
                 text = _json.dumps(content, indent=indent) + "\n"
                 (draft / name).write_text(text, encoding="utf-8")
-            (self.path / SUMMARY).unlink(missing_ok=True)  # of an earlier run into this folder
+            for name in (SUMMARY, *OPTIONAL):  # of an earlier run into this folder
+                (self.path / name).unlink(missing_ok=True)
             files = sorted(draft.iterdir(), key=lambda file: file.name == SUMMARY)
             for file in files:
                 _sync(file)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fedpate import rng
 from fedpate.data.federated import Federated
 from fedpate.data.preprocessing import Preprocessing
+from fedpate.data.schema import Schema
 from fedpate.errors import ConfigError
 from fedpate.federation.settings import Run, TrainSettings
 from fedpate.records import LabelledData, QueryBatch
@@ -31,6 +32,7 @@ class Side:
     ledger: str | None = None  # path; None: ledger.sqlite in the run directory
     columns: tuple[str, ...] | None = None  # of a query, where they have names
     submitter: str | None = None  # deployment only: who asks
+    schema: Schema | None = None  # of the records; goes into the student's file
 
     @property
     def n_hospitals(self) -> int:

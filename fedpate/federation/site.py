@@ -175,6 +175,7 @@ def coordinator_side(run: Run, folder: Path, deployment: Deployment | None = Non
         test=truth.test(),
         preprocessing=truth.preprocessing(),
         settings=settings,
+        schema=truth.schema(),
         truth=truth,
         federation=f"simulation of {truth.dataset.name}",
         hospitals=tuple(simulated_name(index) for index in range(n_hospitals)),
@@ -212,6 +213,7 @@ def _deployed_side(run: Run, deployment: Deployment) -> Side:
         engine="deployment",
         ledger=deployment.ledger,
         columns=dataset.columns,
+        schema=public.schema(),
         submitter=deployment.submitter,
     )
 

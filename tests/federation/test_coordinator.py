@@ -62,6 +62,7 @@ def test_a_run_leaves_the_run_directory_of_the_contract(run, tmp_path):
         "details.json",
         "labels.csv",
         "ledger.sqlite",
+        "student.onnx",
         "student.pt",
         "summary.json",
         "votes.npz",

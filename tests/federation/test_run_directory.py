@@ -22,7 +22,7 @@ def charge(ledger):
 def publish(directory, **changes):
     arguments = {
         "release": RELEASE,
-        "save_student": lambda path: path.write_text("student"),
+        "save_student": lambda folder: (folder / "student.pt").write_text("student"),
         "votes": VOTES,
         "summary": {"schema": 1, "epsilon": float("inf")},
         "details": {"schema": 1, "releasable": False},
@@ -65,8 +65,8 @@ def test_what_there_is_not_is_not_written(tmp_path):
 
 
 def test_a_failure_while_writing_publishes_nothing(tmp_path):
-    def fail(path):
-        path.write_text("half")
+    def fail(folder):
+        (folder / "student.pt").write_text("half")
         raise OSError(28, "No space left on device")
 
     with (
