@@ -165,7 +165,7 @@ def test_what_is_no_run_is_refused(of_tables, of_images, tmp_path):
         ((of_tables, tmp_path), "must be a table: the student was trained on tables"),
         ((of_images, tmp_path), "must hold images, there is no .png or .jpg"),
         ((of_images, "none.csv"), "none.csv must be a folder of images or an npz file"),
-        ((of_tables,), "the following arguments are required: INPUT"),
+        ((of_tables,), "INPUT must be given"),
     ):
         done = fedpate("predict", *arguments)
         assert (done.code, done.out) == (2, "")
