@@ -26,6 +26,7 @@ from fedpate.privacy.chain import Entry, Head, Verification, end, first_broken_l
 from fedpate.privacy.chain_format import ChainFormat
 
 BUSY_SECONDS = 60.0  # how long to wait for another process's transaction
+CACHE_KB = 65_536  # of a large file, kept in memory while it is open
 OPENED = "opened"  # the kind of entry 1, which names the owner
 
 
@@ -39,6 +40,7 @@ class ChainFile:
         uri = f"{path.absolute().as_uri()}?mode={mode}"
         self.path, self.form = path, form
         self.db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        self.db.execute(f"PRAGMA cache_size = -{CACHE_KB}")
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], form: ChainFormat, owner: str) -> Self:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import stat
 import subprocess
 import sys
@@ -38,6 +39,14 @@ def test_start_status_and_stop(tmp_path):
         assert told.out.splitlines()[-1].strip() == shown["next"]
         running = poc.status(folder).running()
         assert len(running) >= 3 + 2 * 3  # each side, and the processes that it started
+
+        out = tmp_path / "run"
+        typed = [sys.executable, "-m", *shlex.split(shown["next"]), f"hydra.run.dir={out}"]
+        run = subprocess.run(typed, capture_output=True, check=False)
+        assert run.returncode == 0, run.stderr
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["federation"]["engine"] == "deployment"
+        assert summary["labels"]["answered"] == summary["labels"]["requested"] == 40
     finally:
         stopped = fedpate("poc", "stop", "--folder", folder)
     assert stopped.out == "stopped; no process is left\n"

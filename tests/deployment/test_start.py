@@ -1,7 +1,11 @@
 """What stops a start is told in one line, before any process is started."""
 
+import contextlib
 import datetime as dt
+import socket
+import ssl
 import tarfile
+import threading
 
 import pytest
 import yaml
@@ -9,7 +13,7 @@ import yaml
 from cli_runs import fedpate
 from deployments import Federation
 from fedpate.errors import ConfigError
-from fedpate.federation.deployment import coordinator, hospital
+from fedpate.federation.deployment import coordinator, door_check, hospital
 from fedpate.federation.kit import STATE, HospitalKit
 from fedpate.federation.provision import kits
 
@@ -100,3 +104,29 @@ def test_an_unpacked_archive_is_a_kit_with_its_key_still_private(federation, tmp
         tar.extractall(tmp_path / "there", filter="data")
     kit = HospitalKit.read(tmp_path / "there" / "north")
     assert kit.coordinator == f"127.0.0.1:{federation.home.port}"
+
+
+@contextlib.contextmanager
+def presenting(folder, port):
+    """Somebody at the coordinator's port with the certificate of that kit."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.crt", folder / "server.key")
+
+    def serve():
+        with contextlib.suppress(OSError):  # the hospital hangs up
+            context.wrap_socket(listener.accept()[0], server_side=True).close()
+
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield
+        thread.join()
+
+
+def test_a_coordinator_whose_certificate_has_ended_is_not_believed(federation):
+    out = federation.folder / "old"
+    kits.provision(federation.file, out, now=NOW - dt.timedelta(days=400))
+    with presenting(out / "coordinator", federation.home.port):
+        (finding,) = door_check.look(HospitalKit.read(out / "north"))
+    assert "does not prove to be the coordinator of try-out" in finding
+    assert "certificate has expired" in finding
