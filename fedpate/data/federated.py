@@ -16,7 +16,7 @@ from fedpate.data.partition import Partitioner
 from fedpate.data.preprocessing import Preprocessing
 from fedpate.data.schema import Schema
 from fedpate.data.sources import load_cached
-from fedpate.data.splits import Split, split
+from fedpate.data.splits import Split, first_of_each, split
 from fedpate.records import Ints, LabelledData, QueryBatch
 
 
@@ -28,10 +28,20 @@ class Federated:
     split: Split
     partition: Partition  # of split.private_rows
 
-    def shards(self, hospital: int) -> list[LabelledData]:
-        """One hospital's records, one entry for each of its teachers."""
+    def shards(self, hospital: int, *, one_per_patient: bool = False) -> list[LabelledData]:
+        """One hospital's records, one entry for each of its teachers.
+
+        Args:
+          hospital: its number.
+          one_per_patient: leave out all but each patient's first record, so that a patient is one.
+        """
         rows = self.split.private_rows
-        return [self.dataset.take(rows[shard]) for shard in self.partition.shards(hospital)]
+        shards = [rows[shard] for shard in self.partition.shards(hospital)]
+        if one_per_patient:
+            shards = [
+                here[np.sort(first_of_each(self.dataset.patients[here])[0])] for here in shards
+            ]
+        return [self.dataset.take(here) for here in shards]
 
     def private(self) -> LabelledData:
         """Everybody's records: for baselines that no deployment could compute."""

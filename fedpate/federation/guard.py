@@ -28,11 +28,12 @@ from fedpate.federation.hospital import Hospital
 from fedpate.federation.hospital_log import run_id
 from fedpate.federation.near_duplicates import NearDuplicates
 from fedpate.federation.policy import Policy, Request, Standing
+from fedpate.federation.private_teachers import is_private
 from fedpate.federation.refusals import Code, Refusal
 from fedpate.federation.settings import Stated, TrainSettings
 from fedpate.privacy.accounting import guarantee
 from fedpate.privacy.book import Book
-from fedpate.privacy.events import Event
+from fedpate.privacy.events import Event, from_private_teachers
 from fedpate.privacy.ledger import PrivacyLedger
 from fedpate.privacy.soft_votes import as_voted
 from fedpate.records import NO_ANSWER, PredictionVectors, QueryBatch
@@ -72,7 +73,8 @@ class GuardedHospital:
         with PrivacyLedger.open(self.ledger, self.owner) as ledger:
             left = self._left(ledger.book(), settings, stated)
             near = self.near.count() if self.near else 0
-            self._require(ledger, settings, stated, left, left, near)
+            teachers = self.hospital.named_beforehand(settings, preprocessing)
+            self._require(ledger, settings, stated, left, left, near, teachers)
         return self.hospital.train(settings, preprocessing)
 
     def answer(
@@ -95,6 +97,7 @@ class GuardedHospital:
                     ledger,
                     settings,
                     stated,
+                    teachers,
                     k,
                     [keys[row] for row in rows],
                     batch.take(np.array(rows)),
@@ -106,18 +109,19 @@ class GuardedHospital:
         ledger: PrivacyLedger,
         settings: TrainSettings,
         stated: Stated,
+        teachers: str,
         k: int,
         keys: list[str],
         new: QueryBatch,
     ) -> None:
         """Charge new queries and mark them as paid for; both are on the disk afterwards."""
         name = sha256("\n".join(keys).encode()).hexdigest()
-        events = events_of(stated, settings.votes, len(keys), k, settings.n_classes)
+        events = events_of(stated, settings, len(keys), k, teachers)
         receipt = ledger.resume(name, len(keys), events)  # of a process that was killed here
         if receipt is None:
             left = self._left(ledger.book(), settings, stated)
             near = self.near.count_with(new.features) if self.near else 0
-            self._require(ledger, settings, stated, len(keys), left, near)
+            self._require(ledger, settings, stated, len(keys), left, near, teachers)
             limits = self.policy.epsilon
             try:
                 receipt = ledger.charge(
@@ -164,11 +168,12 @@ class GuardedHospital:
         new: int,
         left: int,
         near: int,
+        teachers: str,
     ) -> None:
         """Hold `new` queries against every rule; raises Refusal."""
         k, n_classes = settings.teachers_per_hospital, settings.n_classes
-        one = events_of(stated, settings.votes, 1, k, n_classes)
-        price = events_of(stated, settings.votes, new, k, n_classes)
+        one = events_of(stated, settings, 1, k, teachers)
+        price = events_of(stated, settings, new, k, teachers)
         delta, today = self.policy.epsilon.delta, policy.today(utc_now())
         answered = [
             (entry.time, charge.n_queries)
@@ -185,6 +190,7 @@ class GuardedHospital:
             teachers=k,
             teacher_kind=settings.teacher.name,
             trust=stated.trust,
+            votes=settings.votes,
         )
         spent = {unit: guarantee(ledger.spent(unit) + price[unit], delta).epsilon for unit in UNITS}
         standing = Standing(
@@ -200,9 +206,11 @@ class GuardedHospital:
 
 
 def events_of(
-    stated: Stated, votes: str, n_queries: int, k: int, n_classes: int
+    stated: Stated, settings: TrainSettings, n_queries: int, k: int, teachers: str
 ) -> dict[str, Event]:
     """Unit -> price by the stated mechanism: a patient moves one vote, the hospital all k.
+
+    Private teachers have a price of their own, once for each training; `teachers` names them.
 
     Raises:
       Refusal: the mechanism has no price.
@@ -211,10 +219,19 @@ def events_of(
         return dict.fromkeys(UNITS, Event())
     moved: dict[str, int] = {"patient": 1, "hospital": k}
     try:
-        mechanism = as_voted(stated.mechanism, votes)
-        return {unit: mechanism.event(n_queries, moved[unit], n_classes) for unit in UNITS}
+        mechanism = as_voted(stated.mechanism, settings.votes)
+        found = {
+            unit: mechanism.event(n_queries, moved[unit], settings.n_classes) for unit in UNITS
+        }
     except ConfigError as error:  # no noise was stated
         raise Refusal(Code.SETTINGS) from error
+    teacher = settings.teacher
+    if is_private(teacher):
+        own = from_private_teachers(
+            found["patient"], teachers, teacher.target_epsilon, teacher.delta
+        )
+        found["patient"] = own
+    return found
 
 
 def _purpose(settings: TrainSettings) -> str:

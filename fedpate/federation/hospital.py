@@ -17,6 +17,7 @@ from pathlib import Path
 from fedpate.data.preprocessing import Preprocessing
 from fedpate.federation import plain
 from fedpate.federation.answers import AnswerCache
+from fedpate.federation.private_teachers import is_private, training_name
 from fedpate.federation.refusals import Code, Refusal
 from fedpate.federation.settings import TrainSettings
 from fedpate.learning.command_teachers import CommandTeacher
@@ -24,6 +25,7 @@ from fedpate.learning.fitted import FittedTeacher
 from fedpate.learning.own_models import Models, onnx_teachers
 from fedpate.learning.store import TeacherStore
 from fedpate.learning.teachers import Onnx, teacher_seed, train_teachers
+from fedpate.learning.trained_once import TrainedOnce
 from fedpate.learning.voting import count_votes
 from fedpate.privacy.noise import Entropy
 from fedpate.records import VOTE_PARTS, Ints, LabelledData, PredictionVectors, QueryBatch
@@ -60,16 +62,15 @@ class Hospital:
         self.models.require(settings.teacher.name)
         if settings.teacher.name == Onnx.name:
             return self._remember(training_id(settings, preprocessing), self._adopted(settings))
+        if is_private(settings.teacher):
+            return self._train_once(settings, preprocessing)
         shards = self.shards()
         seeds = [teacher_seed(settings.seed, self.name, index) for index in range(len(shards))]
         device = self.device or settings.device
         train_teachers(
             settings.teacher, shards, preprocessing, seeds, device=device, store=self.store
         )
-        keys = [
-            self.store.key(settings.teacher, shard, preprocessing, seed)
-            for shard, seed in zip(shards, seeds, strict=True)
-        ]
+        keys = self._keys_of(settings, preprocessing, shards)
         return self._remember(training_id(settings, preprocessing), keys)
 
     def answer(
@@ -118,6 +119,53 @@ class Hospital:
         keys = self._keys(training)
         return self._name(keys, settings), len(keys)
 
+    def _train_once(self, settings: TrainSettings, preprocessing: Preprocessing) -> int:
+        """Train private teachers, or find the very same ones again.
+
+        Raises:
+          Refusal: they were trained before and are not all here, or the records have changed.
+        """
+        shards, noise_seed = self.shards(), _noise_seed(settings)
+        seeds = [teacher_seed(settings.seed, self.name, index) for index in range(len(shards))]
+        keys = self._keys_of(settings, preprocessing, shards)
+        once = TrainedOnce(
+            self.store.folder, f"{self.name} {training_name(settings, preprocessing)}"
+        )
+        with once.alone():
+            if not once.allows(keys, [self.store.get(key) is not None for key in keys]):
+                raise Refusal(Code.TRAINED_ONCE)
+            train_teachers(
+                settings.teacher,
+                shards,
+                preprocessing,
+                seeds,
+                device=self.device or settings.device,
+                store=self.store,
+                noise_seed=noise_seed,
+            )
+            once.record(keys)
+        return self._remember(training_id(settings, preprocessing), keys)
+
+    def named_beforehand(self, settings: TrainSettings, preprocessing: Preprocessing) -> str:
+        """What will name private teachers once they are trained; "" for other kinds."""
+        if not is_private(settings.teacher):
+            return ""
+        return self._name(self._keys_of(settings, preprocessing, self.shards()), settings)
+
+    def _keys_of(
+        self, settings: TrainSettings, preprocessing: Preprocessing, shards: Sequence[LabelledData]
+    ) -> list[str]:
+        return [
+            self.store.key(
+                settings.teacher,
+                shard,
+                preprocessing,
+                teacher_seed(settings.seed, self.name, index),
+                _noise_seed(settings),
+            )
+            for index, shard in enumerate(shards)
+        ]
+
     def _adopted(self, settings: TrainSettings) -> list[str]:
         """The keys of the hospital's own models, which are put into the store."""
         at_most, (shard, *_) = settings.teachers_per_hospital, self.shards()
@@ -165,3 +213,8 @@ class Hospital:
         program = self.models.fingerprint(settings.teacher.name)
         made_by = [str(settings.n_classes), settings.votes, program]
         return sha256("\n".join([*keys, *made_by]).encode()).hexdigest()
+
+
+def _noise_seed(settings: TrainSettings) -> int | None:
+    """Of private teachers' noise: in a simulation only, and there only for research."""
+    return None if settings.simulation is None else settings.simulation.noise_seed

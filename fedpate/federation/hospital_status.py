@@ -107,7 +107,7 @@ def _told(log: HospitalLog, run: str, settings: TrainSettings, rules: Policy) ->
     teachers, n_classes = settings.teachers_per_hospital, settings.n_classes
     price: dict[str, float] | None = None
     with suppress(ConfigError, Refusal):  # a mechanism without its noise has no price: refused
-        events = events_of(stated, settings.votes, stated.queries, teachers, n_classes)
+        events = events_of(stated, settings, stated.queries, teachers, "asked")
         price = {
             unit: guarantee(event, rules.epsilon.delta).epsilon for unit, event in events.items()
         }

@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fedpate.data.federated import Federated
+from fedpate.data.splits import first_of_each
 from fedpate.errors import ConfigError
-from fedpate.federation import simulated_teachers, site
+from fedpate.federation import overrides, simulated_teachers, site
+from fedpate.federation.private_teachers import is_private
 from fedpate.federation.settings import Run
 from fedpate.federation.side import choose_queries
 from fedpate.learning.fitted import FittedTeacher
@@ -86,10 +88,13 @@ def train_all(
     """
     wanted = []
     for hospital in range(data.partition.n_hospitals):
+        name = site.simulated_name(hospital)
         for index, rows in enumerate(data.partition.shards(hospital)):
             records = data.split.private_rows[rows]
+            if is_private(overrides.teacher_of(run, name)[0]):
+                records = records[np.sort(first_of_each(data.dataset.patients[records])[0])]
             shard = data.dataset.take(records if keep is None else records[keep[records]])
-            name, own = site.simulated_name(hospital), shard
+            own = shard
             if add is not None:
                 own = add(hospital, index, shard)
             wanted.append((name, own, teacher_seed(run.seed, name, index)))

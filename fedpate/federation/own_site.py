@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fedpate.data import own_records
 from fedpate.data.dealing import own_stream, patient_shards
 from fedpate.data.files import listed
 from fedpate.data.own_records import OwnData, OwnRecords
+from fedpate.data.splits import first_of_each
 from fedpate.errors import ConfigError, DataError
 from fedpate.federation import hospital_log, plain, yaml_file
 from fedpate.federation.answers import AnswerCache
@@ -22,6 +25,7 @@ from fedpate.federation.hospital_log import HospitalLog
 from fedpate.federation.kit import STATE, HospitalKit
 from fedpate.federation.near_duplicates import NearDuplicates
 from fedpate.federation.policy import Policy
+from fedpate.federation.private_teachers import is_private
 from fedpate.federation.settings import TrainSettings
 from fedpate.learning.own_models import Models
 from fedpate.learning.store import TeacherStore
@@ -126,7 +130,9 @@ class Site:
         def shards() -> list[LabelledData]:
             n_shards = settings.teachers_per_hospital
             shard = patient_shards(records.patients, n_shards, own_stream(settings.seed, name))
-            rows = [shard == index for index in range(n_shards)]
+            rows = [np.flatnonzero(shard == index) for index in range(n_shards)]
+            if is_private(settings.teacher):  # a patient must be a single record
+                rows = [here[np.sort(first_of_each(records.patients[here])[0])] for here in rows]
             return [
                 LabelledData(records.features[here], records.labels[here], records.n_classes)
                 for here in rows

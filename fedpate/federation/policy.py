@@ -21,6 +21,7 @@ from fedpate.federation import plain, yaml_file
 from fedpate.federation.refusals import Code, Refusal
 
 TRUST = ("coordinator", "local", "secure_aggregation")
+VOTES = ("labels", "probabilities")
 INSTALLED = "installed"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -95,6 +96,7 @@ class Policy:
     submitters: tuple[str, ...] | None
     bundle: str  # "installed", or the SHA-256 of the one bundle that may come
     approval: str  # "automatic" or "manual": every new run waits for a person
+    votes: tuple[str, ...]  # what may be counted: probabilities tell a coordinator more
 
     def __post_init__(self) -> None:
         if not self.trust:
@@ -102,6 +104,8 @@ class Policy:
         for trust in self.trust:
             _check.one_of(TRUST, trust=trust)
         _check.one_of(("automatic", "manual"), approval=self.approval)
+        for votes in self.votes:
+            _check.one_of(VOTES, votes=votes)
         if self.bundle != INSTALLED and not _SHA256.fullmatch(self.bundle):
             raise ConfigError(
                 f"bundle must be {INSTALLED!r} or a SHA-256 in hexadecimal, got {self.bundle!r}"
@@ -133,6 +137,7 @@ class Policy:
             "epsilon": asdict(self.epsilon),
             "teachers": {"at_most": self.teachers.at_most, "kinds": self.teachers.kinds},
             "trust": self.trust,
+            "votes": self.votes,
             "approval": self.approval,
         }
 
@@ -150,6 +155,7 @@ class Request:
     teachers: int
     teacher_kind: str
     trust: str
+    votes: str = "labels"
 
     def __post_init__(self) -> None:
         _check.at_least(2, classes=self.classes)
@@ -189,6 +195,7 @@ def broken(policy: Policy, request: Request, standing: Standing) -> list[Code]:
         Code.POLICY_CLASSES: task.classes not in (None, request.classes),
         Code.POLICY_FEATURES: task.features not in (None, request.features),
         Code.POLICY_TRUST: request.trust not in policy.trust,
+        Code.POLICY_VOTES: request.votes not in policy.votes,
         Code.POLICY_TEACHER_KIND: not _within(request.teacher_kind, teachers.kinds),
         Code.POLICY_TEACHERS: _over(request.teachers, teachers.at_most),
         Code.POLICY_PATIENTS: standing.fewest_patients < teachers.patients_per_teacher,

@@ -6,6 +6,7 @@ Everything here is data-independent: settings and numbers of queries, classes an
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from fedpate.federation.private_teachers import Route
 from fedpate.federation.settings import Run
 from fedpate.privacy.accounting import affordable, calibrate
 from fedpate.privacy.events import Event
@@ -33,7 +34,9 @@ def calibrated(run: Run, n_queries: int, n_classes: int) -> Mechanism:
     return mechanism.with_noise(scale)
 
 
-def events(price: Price, n_queries: int, n_classes: int, largest_k: int) -> dict[str, Event]:
+def events(
+    price: Price, n_queries: int, n_classes: int, largest_k: int, route: Route | None = None
+) -> dict[str, Event]:
     """Unit -> price: a patient moves one vote, a hospital the votes of its k teachers.
 
     Args:
@@ -41,9 +44,13 @@ def events(price: Price, n_queries: int, n_classes: int, largest_k: int) -> dict
       n_queries: asked, answered or not.
       n_classes: of the federation.
       largest_k: most teachers that one hospital has.
+      route: a patient's other price, if the teachers are private themselves.
     """
     moved = {"patient": 1, "hospital": largest_k}
-    return {unit: price(n_queries, moved[unit], n_classes) for unit in UNITS}
+    found = {unit: price(n_queries, moved[unit], n_classes) for unit in UNITS}
+    if route is not None:
+        found["patient"] = route(found["patient"])
+    return found
 
 
 def budgets(run: Run) -> Mapping[str, float | None]:
@@ -52,7 +59,12 @@ def budgets(run: Run) -> Mapping[str, float | None]:
 
 
 def affordable_queries(
-    run: Run, mechanism: Mechanism, ledger: PrivacyLedger, n_queries: int, n_classes: int
+    run: Run,
+    mechanism: Mechanism,
+    ledger: PrivacyLedger,
+    n_queries: int,
+    n_classes: int,
+    route: Route | None = None,
 ) -> int:
     """How many of `n_queries` new queries may be asked, before anybody is bothered.
 
@@ -67,21 +79,27 @@ def affordable_queries(
     if run.privacy.on_budget == "truncate":
         if isinstance(mechanism, GatedMechanism):
             price = partial(_gates_and_one_answer, mechanism)
-        count = truncated(run, price, ledger, n_queries, n_classes, k)
-    must = events(price, max(count, 1), n_classes, k)
+        count = truncated(run, price, ledger, n_queries, n_classes, k, route)
+    must = events(price, max(count, 1), n_classes, k, route)
     ledger.require_affordable(must, run.privacy.delta, budgets(run))
     return count
 
 
 def truncated(
-    run: Run, price: Price, ledger: PrivacyLedger, n_queries: int, n_classes: int, largest_k: int
+    run: Run,
+    price: Price,
+    ledger: PrivacyLedger,
+    n_queries: int,
+    n_classes: int,
+    largest_k: int,
+    route: Route | None = None,
 ) -> int:
     """The largest number of queries, up to `n_queries`, that no budget forbids."""
     count = n_queries
     for unit, limit in budgets(run).items():
         if limit is not None:
             count = affordable(
-                lambda n, unit=unit: events(price, n, n_classes, largest_k)[unit],  # type: ignore[misc]
+                lambda n, unit=unit: events(price, n, n_classes, largest_k, route)[unit],  # type: ignore[misc]
                 ledger.spent(unit),
                 limit,
                 run.privacy.delta,

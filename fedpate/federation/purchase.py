@@ -12,6 +12,7 @@ from fedpate.federation import evaluation, pricing, wire
 from fedpate.federation.hospital import training_id
 from fedpate.federation.members import Members, RequestFor, batches
 from fedpate.federation.overrides import settings_for
+from fedpate.federation.private_teachers import route_of
 from fedpate.federation.progress import Progress, staged
 from fedpate.federation.releasing import (
     Predict,
@@ -60,7 +61,12 @@ class Purchase:
             if book.state(id_) == "open" and till.paid(self._last_step, paid):
                 return paid
         count = pricing.affordable_queries(
-            self.run, self.mechanism, self.ledger, len(fresh), self.side.n_classes
+            self.run,
+            self.mechanism,
+            self.ledger,
+            len(fresh),
+            self.side.n_classes,
+            route_of(self.run, self.side),
         )
         return fresh.take(slice(count))
 
@@ -109,6 +115,7 @@ class Purchase:
             self.side.n_classes,
             largest_k,
             self.progress,
+            route_of(self.run, self.side),
         )
 
     def _train(self, n_queries: int) -> TrainSettings:

@@ -17,6 +17,7 @@ class Code(IntEnum):
     UNTRAINED = 105
     NO_SITE = 106
     BUNDLE = 107
+    TRAINED_ONCE = 108
     # The hospital's policy, one code per rule.
     POLICY_SUBMITTER = 120
     POLICY_CLASSES = 121
@@ -33,6 +34,7 @@ class Code(IntEnum):
     POLICY_STATED = 132
     POLICY_EPSILON_QUERY = 133
     POLICY_NEAR_DUPLICATES = 134
+    POLICY_VOTES = 135
 
 
 REASONS = {
@@ -43,6 +45,8 @@ REASONS = {
     Code.UNTRAINED: "the hospital has no teachers for these settings: send train.teachers first",
     Code.NO_SITE: "the node is neither simulated nor configured as a hospital",
     Code.BUNDLE: "the hospital runs only the thin bundle of the fedpate that it installed",
+    Code.TRAINED_ONCE: "private teachers were trained once, and they or their records are no "
+    "longer the same: another training is another charge, ask for it with another seed",
     Code.POLICY_SUBMITTER: "the hospital's policy: submitters",
     Code.POLICY_CLASSES: "the hospital's policy: task.classes",
     Code.POLICY_FEATURES: "the hospital's policy: task.features",
@@ -58,6 +62,7 @@ REASONS = {
     Code.POLICY_STATED: "the request is more than the run stated that it would ask",
     Code.POLICY_EPSILON_QUERY: "the hospital's policy: epsilon.query",
     Code.POLICY_NEAR_DUPLICATES: "the hospital's policy: queries.near_duplicates",
+    Code.POLICY_VOTES: "the hospital's policy: votes",
 }
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedpate.federation import pricing
+from fedpate.federation.private_teachers import Route
 from fedpate.federation.progress import Progress
 from fedpate.federation.settings import Run
 from fedpate.privacy.book import Receipt
@@ -49,6 +50,7 @@ class Till:
     n_classes: int
     largest_k: int  # most teachers of one hospital that took part
     progress: Progress
+    route: Route | None = None  # a patient's other price, if the teachers are private themselves
 
     def pay(self, what: str, price: pricing.Price, queries: QueryBatch) -> Receipt:
         """A receipt for exactly these queries: an interrupted run's, or a new one.
@@ -80,7 +82,7 @@ class Till:
         if self.run.privacy.on_budget == "stop":
             return n_queries
         return pricing.truncated(
-            self.run, price, self.ledger, n_queries, self.n_classes, self.largest_k
+            self.run, price, self.ledger, n_queries, self.n_classes, self.largest_k, self.route
         )
 
     def publish(self, receipt: Receipt, queries: QueryBatch, labels: Ints) -> Public:
@@ -90,7 +92,7 @@ class Till:
         return dict(zip(keys, public.tolist(), strict=True))
 
     def _events(self, price: pricing.Price, n_queries: int) -> dict[str, Event]:
-        return pricing.events(price, n_queries, self.n_classes, self.largest_k)
+        return pricing.events(price, n_queries, self.n_classes, self.largest_k, self.route)
 
 
 def release(

@@ -44,6 +44,7 @@ def train(
             device=run.device,
             store=store,
             progress=progress,
+            noise_seed=run.noise_seed,
         )
         found += [
             one.by(models.program()) if isinstance(one, CommandTeacher) else one for one in trained

@@ -27,6 +27,7 @@ from fedpate.federation.hospital_log import HospitalLog
 from fedpate.federation.job import Deployment
 from fedpate.federation.own_site import CONFIG, Site
 from fedpate.federation.policy import Policy
+from fedpate.federation.private_teachers import is_private
 from fedpate.federation.refusals import Code, Refusal
 from fedpate.federation.settings import Run, Simulation, TrainSettings
 from fedpate.federation.side import Side
@@ -105,7 +106,9 @@ def simulated_hospital(index: int, settings: TrainSettings, simulation: Simulati
 
     return Hospital(
         name=name,
-        shards=lambda: simulated_data(settings, simulation).shards(index),
+        shards=lambda: simulated_data(settings, simulation).shards(
+            index, one_per_patient=is_private(settings.teacher)
+        ),
         store=simulated_store(simulation),
         folder=Path(simulation.folder) / "hospitals" / name,
         answers=AnswerCache(store / "answers" / f"{name}.sqlite", durable=False),
@@ -157,7 +160,7 @@ def coordinator_side(run: Run, folder: Path, deployment: Deployment | None = Non
         folder=str(folder),
         store=run.store or str(default_store()),
         models=run.models,
-        noise_seed=run.noise_seed if run.trust == "local" else None,
+        noise_seed=run.noise_seed if run.trust == "local" or _some_private(run) else None,
     )
     settings = TrainSettings(
         teacher=run.teacher,
@@ -216,6 +219,11 @@ def _deployed_side(run: Run, deployment: Deployment) -> Side:
         schema=public.schema(),
         submitter=deployment.submitter,
     )
+
+
+def _some_private(run: Run) -> bool:
+    teachers = [run.teacher, *(one.teacher for one in run.hospital_overrides.values())]
+    return any(is_private(teacher) for teacher in teachers)
 
 
 def _own_site(context: Context) -> Site | None:

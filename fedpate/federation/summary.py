@@ -16,14 +16,15 @@ import fedpate
 from fedpate.errors import ConfigError
 from fedpate.federation import evaluation, pricing
 from fedpate.federation.members import Members
+from fedpate.federation.private_teachers import Route, route_of
 from fedpate.federation.releasing import coordinator_entropy
 from fedpate.federation.settings import Run
 from fedpate.federation.side import Side
 from fedpate.federation.timing import Clock
 from fedpate.learning.metrics import Scores, accuracy
 from fedpate.privacy import account
-from fedpate.privacy.accounting import guarantee
-from fedpate.privacy.events import Event
+from fedpate.privacy.accounting import bounds, guarantee
+from fedpate.privacy.events import Event, by_votes, trainings
 from fedpate.privacy.mechanism import GatedMechanism, Mechanism
 from fedpate.records import NO_ANSWER, Ints, Release, Votes
 
@@ -59,7 +60,7 @@ def summarize(run: Run, side: Side, outcome: Outcome, clock: Clock) -> dict[str,
             "pool": len(side.pool),
             "test": len(side.test),
         },
-        "mechanism": _mechanism(run, outcome.mechanism),
+        "mechanism": _mechanism(run, outcome.mechanism, route_of(run, side)),
         "labels": _labels(run, side, outcome),
         "privacy": _privacy(run, side, outcome),
         "student": {"name": run.student.name, **_student(outcome.student)},
@@ -87,14 +88,14 @@ def _federation(run: Run, side: Side, members: Members) -> dict[str, Any]:
     }
 
 
-def _mechanism(run: Run, mechanism: Mechanism) -> dict[str, Any]:
+def _mechanism(run: Run, mechanism: Mechanism, route: Route | None) -> dict[str, Any]:
     entropy = coordinator_entropy(run)
     return {
         "name": mechanism.name,
         "noise_scale": mechanism.noise_scale,
         "threshold": getattr(mechanism, "threshold", None),
         "noise": entropy.name,
-        "guarantee": entropy.guarantee and mechanism.name != "none",
+        "guarantee": entropy.guarantee and (mechanism.name != "none" or route is not None),
     }
 
 
@@ -134,6 +135,7 @@ def _privacy(run: Run, side: Side, outcome: Outcome) -> dict[str, Any]:
             "budget": budget,
             "bound": price.bound,
         }
+    privacy["patient"]["routes"] = _routes(outcome.spent["patient"], run.privacy.delta)
     if side.truth is not None and (votes := _votes_behind_everything(run, side, outcome)):
         arguments = votes.counts, outcome.mechanism, run.privacy.delta
         moved = {"patient": 1, "hospital": max(outcome.members.voters.values())}
@@ -143,6 +145,16 @@ def _privacy(run: Run, side: Side, outcome: Outcome) -> dict[str, Any]:
             *arguments, coordinator_entropy(run, "sanitize"), outcome.release.answered
         )
     return privacy
+
+
+def _routes(spent: Event, delta: float) -> dict[str, float] | None:
+    """A patient's price by the votes and by private teachers; the smaller one is the guarantee."""
+    if not trainings(spent):
+        return None
+    found = bounds(spent, delta)
+    own = found.pop("dpsgd_teachers")
+    votes = min(bound.epsilon for bound in found.values())
+    return {"votes": votes, "dpsgd_teachers": own.epsilon}
 
 
 def _votes_behind_everything(run: Run, side: Side, outcome: Outcome) -> Votes | None:
@@ -160,7 +172,7 @@ def _votes_behind_everything(run: Run, side: Side, outcome: Outcome) -> Votes | 
     if len(np.unique(outcome.votes.counts.sum(axis=1))) > 1:
         return None
     here = _charged(outcome.mechanism, outcome, side.n_classes)
-    return outcome.votes if outcome.spent["patient"].pieces == here.pieces else None
+    return outcome.votes if by_votes(outcome.spent["patient"]).pieces == here.pieces else None
 
 
 def _charged(mechanism: Mechanism, outcome: Outcome, n_classes: int) -> Event:

@@ -33,7 +33,7 @@ class Training:
     max_steps: int
     batch_size: int
     learning_rate: float
-    weight_decay: float
+    weight_decay: float = 0.0
     max_shift: float = 0.0  # share of an image's side; images are moved at random, `motions`
     max_turn: float = 0.0  # degrees
     max_zoom: float = 0.0  # logarithm of the largest factor

@@ -29,6 +29,7 @@ from fedpate.data.preprocessing import Preprocessing
 from fedpate.learning import extras, stored_format
 from fedpate.learning.fitted import FittedTeacher
 from fedpate.learning.teachers import Teacher
+from fedpate.learning.trained_once import kept_forever
 from fedpate.records import LabelledData, content_hash
 
 log = logging.getLogger(__name__)
@@ -59,9 +60,17 @@ class TeacherStore:
         self._bytes: int | None = None  # an estimate between two looks at the folder
 
     def key(
-        self, teacher: Teacher, shard: LabelledData, preprocessing: Preprocessing, seed: int
+        self,
+        teacher: Teacher,
+        shard: LabelledData,
+        preprocessing: Preprocessing,
+        seed: int,
+        noise_seed: int | None = None,
     ) -> str:
-        """Hexadecimal key of the teacher that these give, whether it is stored or not."""
+        """Hexadecimal key of the teacher that these give, whether it is stored or not.
+
+        `noise_seed` counts for private teachers only: theirs with seeded noise are no others'.
+        """
         depends_on = {
             "version": VERSION,
             "library": [teacher.library, extras.version(teacher.library)],
@@ -70,6 +79,8 @@ class TeacherStore:
             "shard": [content_hash(shard.features, shard.labels), shard.n_classes],
             "seed": seed,
         }
+        if getattr(type(teacher), "private", False):
+            depends_on["noise"] = noise_seed
         return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
 
     def get(self, key: str) -> FittedTeacher | None:
@@ -115,10 +126,16 @@ class TeacherStore:
     def clean(self, unused_for_s: float = 0.0) -> tuple[int, int]:
         """Remove the entries not used for so many seconds; (how many, bytes).
 
-        What a crash left half-written goes too.
+        Private teachers that were trained once stay: nobody may train them again. What a crash
+        left half-written goes too.
         """
         before = time.time() - unused_for_s
-        removed = [entry for entry in self._entries() if entry.last_used <= before]
+        forever = kept_forever(self.folder)
+        removed = [
+            entry
+            for entry in self._entries()
+            if entry.last_used <= before and entry.key not in forever
+        ]
         for entry in removed:
             entry.path.unlink(missing_ok=True)
         for left in self.folder.glob(f"*/{TEMPORARY}*"):
@@ -153,7 +170,10 @@ class TeacherStore:
             self._bytes = sum(entry.size for entry in entries)
             if self._bytes <= self.limit_bytes:
                 return
+            forever = kept_forever(self.folder)
             for entry in entries:
+                if entry.key in forever:
+                    continue
                 if self._bytes <= 0.9 * self.limit_bytes:
                     break
                 if time.time() - entry.last_used < IN_USE_S:

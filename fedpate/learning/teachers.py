@@ -5,6 +5,7 @@ types (`kinds`, `other_kinds`). Importing this module is cheap: what trains is i
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from fedpate.learning.kinds import (
     check_widths,
 )
 from fedpate.learning.other_kinds import Command, Keras, Lightgbm, Onnx, Xgboost
+from fedpate.learning.private_kinds import DpSgd
+from fedpate.privacy.entropy import Entropy, OsEntropy, SeededEntropy
 from fedpate.records import LabelledData
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ __all__ = [
     "TEACHERS",
     "Cnn",
     "Command",
+    "DpSgd",
     "Keras",
     "Lightgbm",
     "Mlp",
@@ -60,6 +64,7 @@ TEACHERS: dict[str, type[Any]] = {
         Xgboost,
         Lightgbm,
         Keras,
+        DpSgd,
         Command,
         Onnx,
     )
@@ -80,6 +85,7 @@ def train_teachers(
     device: str = "cpu",
     store: "TeacherStore | None" = None,
     progress: Progress | None = None,
+    noise_seed: int | None = None,
 ) -> "list[FittedTeacher]":
     """Train one teacher per shard, or take it from the store.
 
@@ -93,6 +99,8 @@ def train_teachers(
         whatever else is trained beside it.
       device: a torch device; scikit-learn ignores it.
       store: where teachers are looked up, and kept as soon as each is trained.
+      noise_seed: research only: seeds the noise of private teachers, which comes from the operating
+        system otherwise; other kinds have none.
       progress: called with the number of teachers done since the last call, perhaps in a thread.
 
     Returns:
@@ -107,7 +115,7 @@ def train_teachers(
     if any(len(shard) == 0 for shard in shards):
         raise DataError("every teacher needs at least one record, a shard has none")
     keys = [
-        store.key(teacher, shard, preprocessing, seed) if store else ""
+        store.key(teacher, shard, preprocessing, seed, noise_seed) if store else ""
         for shard, seed in zip(shards, seeds, strict=True)
     ]
     found: dict[int, FittedTeacher] = {}
@@ -119,16 +127,20 @@ def train_teachers(
         if progress is not None:
             progress(1)
 
+    private = isinstance(teacher, DpSgd)  # that a shard has one class would not be private
     to_train = []
     for place, shard in enumerate(shards):
         stored = store.get(keys[place]) if store else None
         if stored is not None:
             keep(place, stored, new=False)
-        elif len(np.unique(shard.labels)) == 1:
+        elif not private and len(np.unique(shard.labels)) == 1:
             keep(place, ConstantTeacher(int(shard.labels[0]), shard.n_classes))
         else:
             to_train.append(place)
-    teacher.fit_all(
+    fit_all = teacher.fit_all
+    if isinstance(teacher, DpSgd):
+        fit_all = partial(teacher.fit_all, noise=partial(_noise, noise_seed))
+    fit_all(
         [shards[place] for place in to_train],
         preprocessing,
         [seeds[place] for place in to_train],
@@ -136,3 +148,8 @@ def train_teachers(
         lambda index, fitted: keep(to_train[index], fitted),
     )
     return [found[place] for place in range(len(shards))]
+
+
+def _noise(noise_seed: int | None, seed: int) -> Entropy:
+    """Where one private teacher's coins and noise come from."""
+    return OsEntropy() if noise_seed is None else SeededEntropy(noise_seed, "teacher", seed)

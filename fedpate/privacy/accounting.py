@@ -10,6 +10,8 @@ a budget may stop a run. Names of bounds:
   bounded_range  Rényi bound of the exponential mechanism ([DDR20], `curves`)
   rdp            other Rényi bounds, summed
   pure           the sum of pure epsilons
+  dpsgd_teachers the teachers are private themselves (DP-SGD): what their trainings cost, each once,
+                 and by their votes whatever came from other teachers; epsilons and deltas add up
   none_asked     the empty event: epsilon 0
   non_private    something left without noise: infinite
 
@@ -22,6 +24,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import combinations
 
 import dp_accounting
 import numpy as np
@@ -38,11 +41,14 @@ from fedpate.privacy.events import (
     NoisyThreshold,
     NonPrivate,
     Piece,
+    by_votes,
+    trainings,
 )
 from fedpate.privacy.rdp import ORDERS, epsilon_improved
 
 _LARGEST_SCALE = 1e12  # votes; a target that needs more noise than this cannot be reached
 _ACCURACY = 1e-5  # relative, of a calibrated scale
+_FEW_TRAININGS = 4  # of private teachers: more are not looked at in every combination
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,43 @@ def bounds(event: Event, delta: float) -> dict[str, Guarantee]:
 
 @lru_cache(maxsize=4096)
 def _bounds(event: Event, delta: float) -> dict[str, Guarantee]:
+    trained = trainings(event)
+    if not trained:
+        return _vote_bounds(event, delta)
+    found = _vote_bounds(by_votes(event), delta)
+    epsilon = min(_by_trainings(event, paid, delta) for paid in _subsets(trained))
+    return {**found, "dpsgd_teachers": Guarantee(epsilon, delta, "dpsgd_teachers")}
+
+
+def _by_trainings(event: Event, paid: dict[str, tuple[float, float]], delta: float) -> float:
+    """Basic composition: the trainings in `paid`, and by its votes everything from other teachers.
+
+    A training is (epsilon_t, delta_t)-DP and all that is computed from its teachers alone is
+    post-processing, whatever is asked of them and when; (epsilon, delta) pairs add up under
+    adaptive composition (Dwork, Roth 2014, Thm. 3.16).
+    """
+    left = delta - math.fsum(delta_ for _, delta_ in paid.values())
+    epsilon = math.fsum(epsilon_ for epsilon_, _ in paid.values())
+    rest = by_votes(event, paid)
+    if not rest.pieces:
+        return epsilon if left >= 0 else math.inf
+    if left <= 2 * rest.slack:
+        return math.inf
+    return epsilon + min(found.epsilon for found in _vote_bounds(rest, left).values())
+
+
+def _subsets(trained: dict[str, tuple[float, float]]) -> list[dict[str, tuple[float, float]]]:
+    """The sets of trainings that may be paid for: all of them, or each of a few."""
+    names = sorted(trained)
+    sizes = range(1, len(names) + 1) if len(names) <= _FEW_TRAININGS else [len(names)]
+    return [
+        {name: trained[name] for name in chosen}
+        for size in sizes
+        for chosen in combinations(names, size)
+    ]
+
+
+def _vote_bounds(event: Event, delta: float) -> dict[str, Guarantee]:
     _check.open_unit(**{"privacy.delta": delta})
     if 2 * event.slack >= delta:
         raise ConfigError(
@@ -136,6 +179,8 @@ def _by_gaussian(pieces: tuple[tuple[Piece, int], ...], delta: float) -> tuple[f
 
 def _quick_epsilon(event: Event, delta: float) -> float:
     """Least epsilon without the privacy loss distributions: an upper bound in microseconds."""
+    if trainings(event):
+        return guarantee(event, delta).epsilon
     solvers = [solver for name, solver in _solvers(event).items() if name != "pld"]
     return min(_with_slack(solver, delta, event.slack)[0] for solver in solvers)
 
@@ -208,10 +253,12 @@ def affordable(
 def as_dp_event(event: Event) -> dp_accounting.DpEvent:
     """The event in dp_accounting's words, so that any accountant can replay a ledger.
 
+    Private teachers are not looked at: what they gave is priced by its votes.
     Replay with NeighboringRelation.ADD_OR_REMOVE_ONE: the sensitivities here already count a
     replacement. Label and bit are priced as the Gaussian they are computed from; pure and
     bounded-range pieces by their zCDP (epsilon^2 / 2, eta^2 / 8), which needs an RDP accountant.
     """
+    event = by_votes(event)
     if not event.pieces:
         return dp_accounting.NoOpDpEvent()
     return dp_accounting.ComposedDpEvent(

@@ -10,9 +10,9 @@ ledgers on disk hold them.
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from fedpate import _check
 from fedpate.errors import LedgerError
@@ -77,8 +77,45 @@ class NonPrivate:
     kind: ClassVar[str] = "non_private"
 
 
+@dataclass(frozen=True)
+class FromPrivateTeachers:
+    """`release`, computed from the votes of teachers that are private themselves.
+
+    The unit's records are behind one teacher only, and what that teacher learned is (epsilon,
+    delta)-DP for the unit, by one training, named `training`, whose result every piece of this name
+    was computed from. So all of these pieces together cost at most (epsilon, delta), once: they are
+    post-processing. Or they cost what their `release` costs, as if the teachers were not private.
+    """
+
+    kind: ClassVar[str] = "from_private_teachers"
+    training: str
+    epsilon: float
+    delta: float
+    release: str  # the piece as JSON: its kind and its fields
+
+    @classmethod
+    def of(cls, training: str, epsilon: float, delta: float, release: "Piece") -> Self:
+        """Such a piece around the release of a vote."""
+        fields = {"kind": release.kind, **asdict(release)}
+        return cls(training, epsilon, delta, json.dumps(fields, sort_keys=True))
+
+    @property
+    def inner(self) -> "Piece":
+        """The piece in `release`."""
+        fields = json.loads(self.release)
+        piece: Piece = KINDS[fields.pop("kind")](**fields)
+        return piece
+
+
 Piece = (
-    NoisyArgmax | NoisyThreshold | GaussianVotes | LaplaceVotes | BoundedRange | PureDp | NonPrivate
+    NoisyArgmax
+    | NoisyThreshold
+    | GaussianVotes
+    | LaplaceVotes
+    | BoundedRange
+    | PureDp
+    | NonPrivate
+    | FromPrivateTeachers
 )
 KINDS: dict[str, type[Any]] = {
     piece.kind: piece
@@ -90,6 +127,7 @@ KINDS: dict[str, type[Any]] = {
         BoundedRange,
         PureDp,
         NonPrivate,
+        FromPrivateTeachers,
     )
 }
 
@@ -154,3 +192,36 @@ def compose(events: Iterable[Event]) -> Event:
 def repeated(piece: Piece, count: int, slack: float = 0.0) -> Event:
     """One piece, `count` times; `slack` is for all of them together."""
     return Event(((piece, count),), slack)
+
+
+def from_private_teachers(event: Event, training: str, epsilon: float, delta: float) -> Event:
+    """The same releases, computed from teachers that are (epsilon, delta)-DP by one training."""
+    pieces = [
+        (FromPrivateTeachers.of(training, epsilon, delta, piece), n) for piece, n in event.pieces
+    ]
+    return Event(tuple(pieces), event.slack)
+
+
+def trainings(event: Event) -> dict[str, tuple[float, float]]:
+    """Name of each training of private teachers -> the (epsilon, delta) it costs.
+
+    One name with two prices is priced at the larger of each.
+    """
+    found: dict[str, tuple[float, float]] = {}
+    for piece, _ in event.pieces:
+        if isinstance(piece, FromPrivateTeachers):
+            epsilon, delta = found.get(piece.training, (0.0, 0.0))
+            found[piece.training] = max(epsilon, piece.epsilon), max(delta, piece.delta)
+    return found
+
+
+def by_votes(event: Event, paid: Collection[str] = ()) -> Event:
+    """What is left to be priced by its votes once the trainings in `paid` are paid for."""
+    left = []
+    for piece, n in event.pieces:
+        if not isinstance(piece, FromPrivateTeachers):
+            left.append(Event(((piece, n),)))
+        elif piece.training not in paid:
+            left.append(Event(((piece.inner, n),)))
+    merged = compose(left)
+    return Event(merged.pieces, event.slack if merged.pieces else 0.0)

@@ -36,6 +36,7 @@ STRICT = {
     "submitters": ["alice"],
     "bundle": "installed",
     "approval": "manual",
+    "votes": ["labels"],
 }
 ASKED = Request(
     run="r1",
@@ -98,6 +99,7 @@ def test_a_request_at_every_limit_is_allowed():
         ({"features": ("chol", "age")}, Code.POLICY_FEATURES),
         ({"features": None}, Code.POLICY_FEATURES),
         ({"trust": "coordinator"}, Code.POLICY_TRUST),
+        ({"votes": "probabilities"}, Code.POLICY_VOTES),
         ({"teacher_kind": "sklearn"}, Code.POLICY_TEACHER_KIND),
         ({"teachers": 6}, Code.POLICY_TEACHERS),
         ({"fewest_patients": 19}, Code.POLICY_PATIENTS),
@@ -128,7 +130,7 @@ def test_one_step_over_a_rule_is_refused_with_its_code_and_nothing_else(change, 
 def test_every_code_has_a_reason_that_names_its_rule():
     assert set(REASONS) == set(Code)
     named = {code: REASONS[code] for code in Code if code.name.startswith("POLICY_")}
-    assert len(set(named.values())) == len(named) == 15
+    assert len(set(named.values())) == len(named) == 16
 
 
 def test_null_is_no_limit():

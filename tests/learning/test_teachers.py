@@ -31,7 +31,7 @@ def seeds(n: int) -> list[int]:
 
 
 def test_the_registry_is_closed_and_speaks_the_users_names():
-    expected = "mlp cnn resnet18 sklearn xgboost lightgbm keras command onnx"
+    expected = "mlp cnn resnet18 sklearn xgboost lightgbm keras dpsgd command onnx"
     assert " ".join(TEACHERS) == expected
     for name, cls in TEACHERS.items():
         assert cls.name == name

@@ -6,6 +6,7 @@ from flwr.app import RecordDict
 
 from fedpate.data.preprocessing import Preprocessing
 from fedpate.federation import progress, site, wire
+from fedpate.federation.private_teachers import is_private
 from fedpate.federation.settings import TrainSettings
 from fedpate.learning.teachers import Onnx, teacher_seed, train_teachers
 
@@ -34,8 +35,8 @@ def _train(
 ) -> None:
     simulation = settings.simulation
     assert simulation is not None
-    if settings.teacher.name == Onnx.name:  # nothing to train
-        return
+    if settings.teacher.name == Onnx.name or is_private(settings.teacher):
+        return  # nothing to train, or to be trained once and by the hospital itself
     data = site.simulated_data(settings, simulation)
     shards, seeds = [], []
     for partition in partitions:
