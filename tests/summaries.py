@@ -56,7 +56,10 @@ _SUMMARY: dict[str, Any] = {
         "best_hospital": 0.913,
         "vote_without_noise": 0.944,
         "pooled": 0.975,
+        "pooled_auc": None,
         "fedavg": None,
+        "fedavg_dpsgd": None,
+        "fedkt": None,
     },
     "timings": {
         "teachers_s": 1.0,

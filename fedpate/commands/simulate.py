@@ -37,6 +37,8 @@ settings (all of them: fedpate simulate --cfg job)
   audit.leave_one_out=true                           afterwards leave one patient out and retrain:
                                                      more than one changed teacher is an error
   engine=inprocess|pool|flower                       what carries the messages
+  baselines=none|local|standard|all                  what the student is compared with; all: also
+                                                     FedAvg, FedAvg with DP-SGD, two-level voting
   experiment=mnist_250|...                           many settings at once
   hydra.run.dir=DIR                                  where the run directory goes
 

@@ -12,6 +12,7 @@ import numpy as np
 from flwr.serverapp import Grid
 
 from fedpate.federation import evaluation, pricing, student_files
+from fedpate.federation.baselines import compare
 from fedpate.federation.details import detail
 from fedpate.federation.members import Members
 from fedpate.federation.progress import Progress
@@ -68,7 +69,8 @@ def run(run: Run, side: Side, grid: Grid, out: Path, progress: Progress) -> dict
         release = Release(queries.query_ids[answered], labels)
         with clock("student_s"):
             student = evaluation.train_student(run, side, release, progress)
-        baselines = evaluation.baselines(run, side, members.voters, progress)
+        patient = ledger.epsilon("patient", run.privacy.delta)
+        baselines = compare(run, side, release, members.voters, patient, progress)
         outcome = Outcome(
             mechanism=mechanism,
             members=members,
@@ -77,6 +79,7 @@ def run(run: Run, side: Side, grid: Grid, out: Path, progress: Progress) -> dict
             votes=votes,
             from_cache=len(queries) - len(fresh),
             student=evaluation.score(student, side.test),
+            hospital_mean=evaluation.hospital_mean(student, side),
             baselines=baselines.scores,
             alone=baselines.alone,
         )

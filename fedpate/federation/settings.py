@@ -13,11 +13,13 @@ from typing import Any, Self
 from fedpate import _check
 from fedpate.errors import ConfigError
 from fedpate.federation import overrides, plain
+from fedpate.learning import extras
 from fedpate.learning.own_models import Models
 from fedpate.privacy.soft_votes import as_voted
 
 ENGINES = ("inprocess", "pool", "flower")
 TRUSTS = ("coordinator", "local", "secure_aggregation")
+BASELINES = ("none", "local", "standard", "all")  # `fedpate.federation.baselines`
 ON_BUDGET = ("stop", "truncate")
 QUERIES_BY = ("random",)
 VOTES = ("labels", "probabilities")
@@ -89,13 +91,18 @@ class Run:
     models: Models = field(default_factory=Models)  # simulation only: what hospitals have already
     store: str | None = None  # folder of trained teachers; None: the user's cache folder
     rounds: int = 4  # mechanism=interactive: releases between which the student is trained
-    baselines: bool = True  # simulation only: train the models that the student is compared with
+    baselines: str = "standard"  # simulation only: the models that the student is compared with
     message_mb: float = 32.0  # bound on the features in one message, so on memory at both ends
     join_s: float = 120.0  # how long the coordinator waits for hospitals to connect
     reply_s: float = 21600.0  # how long the coordinator waits for one round of replies
     verbose: bool = False
 
     def __post_init__(self) -> None:
+        chosen = {"False": "none", "True": "standard"}  # what YAML's false and true arrive as
+        object.__setattr__(self, "baselines", chosen.get(str(self.baselines), self.baselines))
+        _check.one_of(BASELINES, baselines=self.baselines)
+        if self.baselines == "all":
+            extras.require("opacus", "baselines=all")
         _check.one_of(TRUSTS, trust=self.trust)
         _check.one_of(QUERIES_BY, queries_by=self.queries_by)
         _check.one_of(ENGINES, engine=self.engine)

@@ -42,6 +42,7 @@ class Outcome:
     votes: Votes | None  # None where every label came from the ledger's cache
     from_cache: int
     student: Scores | None
+    hospital_mean: float | None  # the student's accuracy, averaged over real hospitals
     baselines: Mapping[str, float | None]
     alone: Mapping[str, float]  # hospital -> accuracy of a model of its own records
 
@@ -63,7 +64,11 @@ def summarize(run: Run, side: Side, outcome: Outcome, clock: Clock) -> dict[str,
         "mechanism": _mechanism(run, outcome.mechanism, route_of(run, side)),
         "labels": _labels(run, side, outcome),
         "privacy": _privacy(run, side, outcome),
-        "student": {"name": run.student.name, **_student(outcome.student)},
+        "student": {
+            "name": run.student.name,
+            **_student(outcome.student),
+            "hospital_mean_accuracy": outcome.hospital_mean,
+        },
         "baselines": dict(outcome.baselines),
         "timings": clock.timings(),
         "bytes": {

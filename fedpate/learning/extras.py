@@ -32,14 +32,18 @@ def version(library: str) -> str:
     raise _missing(library)
 
 
-def require(library: str) -> None:
-    """Refuse a teacher whose library is not installed, without importing it.
+def require(library: str, needed_by: str | None = None) -> None:
+    """Refuse a setting whose library is not installed, without importing it.
+
+    Args:
+      library: a key of `DISTRIBUTIONS`.
+      needed_by: the setting; None: the teacher that is named after the library's extra.
 
     Raises:
       ConfigError: it is not installed.
     """
     if library in DISTRIBUTIONS and importlib.util.find_spec(library) is None:
-        raise _missing(library)
+        raise _missing(library, needed_by)
 
 
 def load(library: str) -> ModuleType:
@@ -60,8 +64,9 @@ def load(library: str) -> ModuleType:
     return module
 
 
-def _missing(library: str) -> ConfigError:
+def _missing(library: str, needed_by: str | None = None) -> ConfigError:
     extra = EXTRAS.get(library, library)
     return ConfigError(
-        f"teacher={extra} needs {library}, which is not installed: pip install 'fedpate[{extra}]'"
+        f"{needed_by or f'teacher={extra}'} needs {library}, which is not installed: "
+        f"pip install 'fedpate[{extra}]'"
     )

@@ -64,6 +64,8 @@ def accuracies(summary: Summary) -> list[Accuracy]:
         "vote_without_noise": ("teachers' vote", "without noise, on the test records"),
         "pooled": ("pooled training", "all records in one place"),
         "fedavg": ("federated averaging", "no privacy guarantee"),
+        "fedavg_dpsgd": ("federated averaging, DP-SGD", "at the same epsilon per patient"),
+        "fedkt": ("two-level voting", "FedKT-style, at the same epsilon per patient"),
         "best_hospital": ("best hospital alone", "trained on its own records"),
         "mean_hospital": ("mean hospital alone", "trained on its own records"),
         "majority_class": ("majority class", "always the same answer"),
