@@ -16,12 +16,12 @@ CSV = "sweep.csv"
 def finish(points: Points, *, as_json: bool) -> None:
     """Compare everything in a sweep's directory; with `as_json` print its summaries instead."""
     found = rows([points.folder])
-    write(found, points.folder, "hydra.sweep.dir")
+    pictures = write(found, points.folder, "hydra.sweep.dir")
     if as_json:
         folders = sweep.run_folders(points.folder)
         _output.print_json([read_summary(folder) for folder in folders])
         return
-    show(found, points.folder)
+    show(found, points.folder, pictures)
 
 
 def rows(places: Sequence[Path]) -> list[Row]:
@@ -43,25 +43,27 @@ def rows(places: Sequence[Path]) -> list[Row]:
     return [_unique(found, place) for place in range(len(found))]
 
 
-def write(found: Sequence[Row], folder: Path, setting: str) -> None:
-    """Write `sweep.csv` and the pictures.
+def write(found: Sequence[Row], folder: Path, setting: str) -> list[str]:
+    """Write `sweep.csv` and the pictures; returns the pictures' names.
 
     Raises:
       ConfigError: the folder cannot be written.
     """
     _output.write_file(folder / CSV, setting, sweep.as_csv(found))
-    for name, picture in sweep_plots.pictures(sweep.groups(found)).items():
+    pictures = sweep_plots.pictures(sweep.groups(found))
+    for name, picture in pictures.items():
         _output.write_file(folder / name, setting, picture)
+    return list(pictures)
 
 
-def show(found: Sequence[Row], folder: Path) -> None:
+def show(found: Sequence[Row], folder: Path, pictures: Sequence[str]) -> None:
     """The table, and where the files are."""
     groups = sweep.groups(found)
     failed = sum(row.error is not None for row in found)
     _output.stdout().print(sweep_table.table(groups, failed))
     place = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    pictures = ", ".join(sorted(sweep_plots.pictures(groups)))
-    _output.say(f"table     {place / CSV}" + (f"\npictures  {pictures}" if pictures else ""))
+    told = f"\npictures  {', '.join(pictures)}" if pictures else ""
+    _output.say(f"table     {place / CSV}{told}")
 
 
 def _unique(found: Sequence[Row], place: int) -> Row:

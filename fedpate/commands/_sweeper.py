@@ -1,15 +1,16 @@
 """What our sweeper for Hydra does: points that are done are not run again, numbers stay."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf, open_dict
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf
 
 from fedpate.commands._points import Points, Wanted, command, digest
 
@@ -50,7 +51,11 @@ def sweep(sweeper: BasicSweeper, arguments: list[str]) -> Any:
     parser = OverridesParser.create(config_loader=sweeper.hydra_context.config_loader)
     typed = parser.parse_overrides([*sweeper._parse_config(), *arguments])
     (combinations,) = sweeper.split_arguments(typed, None)
-    asked = [(_digest(sweeper, point), point) for point in combinations]
+    loader = sweeper.hydra_context.config_loader
+    configs = {
+        tuple(point): loader.load_sweep_config(sweeper.config, point) for point in combinations
+    }
+    asked = [(_digest(cfg, point), point) for point, cfg in configs.items()]
     points = Points(Path(sweeper.config.hydra.sweep.dir))
     points.folder.mkdir(parents=True, exist_ok=True)
     with points.locked():
@@ -61,20 +66,30 @@ def sweep(sweeper: BasicSweeper, arguments: list[str]) -> Any:
         observer = _observer.get()
         if observer is not None:
             observer.begin(points, wanted, missing)
+        # By name: Hydra loads its own plugins' modules a second time.
+        if type(sweeper.launcher).__name__ == "BasicLauncher":
+            context = HydraContext(cast(Any, _Composed(configs)), sweeper.hydra_context.callbacks)
+            cast(Any, sweeper.launcher).hydra_context = context
         return [
             sweeper.launcher.launch([list(p.overrides) for p in batch], batch[0].number)
             for batch in _batches(missing, sweeper.max_batch_size)
         ]
 
 
-def _digest(sweeper: BasicSweeper, overrides: Sequence[str]) -> str:
-    assert sweeper.hydra_context is not None
-    assert sweeper.config is not None
-    loader = sweeper.hydra_context.config_loader
-    cfg = loader.load_sweep_config(sweeper.config, list(overrides))
-    with open_dict(cfg):
-        del cfg["hydra"]
-    return digest(cfg, overrides)
+class _Composed:
+    """Gives the launcher of this process what was composed already: it takes longer than a vote."""
+
+    def __init__(self, configs: Mapping[tuple[str, ...], DictConfig]) -> None:
+        self._configs = configs
+
+    def load_sweep_config(self, _: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """The configuration of one point."""
+        return self._configs[tuple(sweep_overrides)]
+
+
+def _digest(cfg: DictConfig, overrides: Sequence[str]) -> str:
+    settings = OmegaConf.masked_copy(cfg, [key for key in map(str, cfg) if key != "hydra"])
+    return digest(settings, overrides)
 
 
 def _batches(missing: Sequence[Wanted], most: int | None) -> Iterator[list[Wanted]]:

@@ -46,9 +46,9 @@ def main(args: Sequence[str]) -> int:
         )
     only = asked.places[0] if len(asked.places) == 1 else Path.cwd()
     folder: Path = asked.out or only
-    _compare.write(found, folder, "--out")
+    pictures = _compare.write(found, folder, "--out")
     if asked.json:
         _output.print_json(sweep.dump(sweep.groups(found)))
     else:
-        _compare.show(found, folder)
+        _compare.show(found, folder, pictures)
     return 0

@@ -78,7 +78,7 @@ class Federated:
         )
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=16)  # rows, not records: a sweep goes round its seeds
 def federate(
     source: Source,
     partitioner: Partitioner,

@@ -1,5 +1,6 @@
 """Libraries that a kind of teacher needs: their versions, and a refusal that says what to type."""
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -18,6 +19,7 @@ DISTRIBUTIONS = {
 EXTRAS = {"opacus": "dpsgd"}  # extras that are not named after their library
 
 
+@functools.cache  # a sweep asks thousands of times, and an answer reads a file
 def version(library: str) -> str:
     """The installed version of a library: part of a stored teacher's key.
 

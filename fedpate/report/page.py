@@ -4,6 +4,7 @@ Nothing is loaded and nothing runs: the page's own policy forbids it. Values are
 of summary.json is a `<data>` element that names its key and holds all its digits.
 """
 
+import functools
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -85,6 +86,7 @@ def render(run: Recorded) -> str:
     )
 
 
+@functools.cache
 def template(name: str) -> jinja2.Template:
     """One of the templates beside this module; everything that it shows is escaped."""
     environment = jinja2.Environment(

@@ -90,7 +90,7 @@ def test_another_setting_record_label_preprocessing_or_seed_is_another_key(store
 
 def test_another_version_of_the_library_is_another_key(store, monkeypatch):
     before = store.key(MLP, table(30), UNTOUCHED, 1)
-    monkeypatch.setattr(extras.metadata, "version", lambda _: "0.0")
+    monkeypatch.setattr(extras, "version", lambda _: "0.0")
     assert store.key(MLP, table(30), UNTOUCHED, 1) != before
 
 
