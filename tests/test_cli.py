@@ -1,7 +1,10 @@
 """The command line: verbs, help, exit codes, one line per refusal."""
 
+import contextlib
 import importlib
+import io
 import json
+import re
 import subprocess
 import sys
 
@@ -11,6 +14,7 @@ import pytest
 from cli_runs import fedpate
 from fedpate import cli
 from fedpate._environment import ENVIRONMENT
+from fedpate.commands import _output
 from fedpate.errors import BudgetExceeded, EngineError
 from fedpate.privacy.ledger import PrivacyLedger
 from fedpate.privacy.mechanisms import GaussianMax
@@ -191,6 +195,21 @@ def test_a_ledger_is_shown_as_a_statement_and_as_json(ledger):
     assert units["patient"]["epsilon"] < units["hospital"]["epsilon"]
     stricter = json.loads(fedpate("ledger", "show", ledger, "--json", "--delta", "1e-6").out)
     assert stricter["entries"][0]["units"]["patient"]["epsilon"] > units["patient"]["epsilon"]
+
+
+def test_a_pipe_gets_no_escape_codes_and_a_terminal_without_colour_none_of_colour(
+    ledger, monkeypatch
+):
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    assert "\x1b" not in fedpate("ledger", "show", ledger).out
+    colour = re.compile(r"\x1b\[[\d;]*3[1-8]")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for value, coloured in (("", True), ("1", False)):
+        monkeypatch.setenv("NO_COLOR", value)
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            _output.stdout().print("[red]seeded noise: no guarantee[/]")
+        assert bool(colour.search(out.getvalue())) == coloured
 
 
 def test_a_ledger_is_verified_against_a_head_noted_elsewhere(ledger):
