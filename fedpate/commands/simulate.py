@@ -34,6 +34,7 @@ settings (all of them: fedpate simulate --cfg job)
       privacy.budget.patient=8 privacy.budget.hospital=50 privacy.on_budget=stop|truncate
       privacy.ledger=FILE                            an account that outlives this run
   trust=coordinator|local                            who adds the noise
+  votes=labels|probabilities                         a whole vote, or shares of one
   audit.leave_one_out=true                           afterwards leave one patient out and retrain:
                                                      more than one changed teacher is an error
   engine=inprocess|pool|flower                       what carries the messages
