@@ -9,6 +9,7 @@ VERBS = {
     "plan": "before any training: which mechanism, noise and number of labels are worth having",
     "account": "what releasing labels from a file of votes costs in privacy",
     "ledger": "what was spent and on what; whether the record was tampered with",
+    "store": "the trained teachers that are kept: list them, remove them",
     "audit": "measure a lower bound on epsilon and hold it against the claim",
     "sensitivity": "remove each record or teacher in turn and see what an answer owes to it",
     "compare": "one table and the privacy/utility pictures of a sweep",

@@ -90,6 +90,8 @@ class Run:
     hospital_overrides: Any = None
     models: Models = field(default_factory=Models)  # simulation only: what hospitals have already
     store: str | None = None  # folder of trained teachers; None: the user's cache folder
+    # The least recently used teachers are removed above it; never those that a run may need.
+    store_gb: float = 4.0
     rounds: int = 4  # mechanism=interactive: releases between which the student is trained
     baselines: str = "standard"  # simulation only: the models that the student is compared with
     message_mb: float = 32.0  # bound on the features in one message, so on memory at both ends
@@ -110,7 +112,12 @@ class Run:
         _check.at_least(1, teachers_per_hospital=self.teachers_per_hospital, queries=self.queries)
         _check.at_least(1, rounds=self.rounds)
         _check.at_least(0, seed=self.seed)
-        _check.positive(message_mb=self.message_mb, join_s=self.join_s, reply_s=self.reply_s)
+        _check.positive(
+            store_gb=self.store_gb,
+            message_mb=self.message_mb,
+            join_s=self.join_s,
+            reply_s=self.reply_s,
+        )
         if self.noise_seed is not None:
             _check.at_least(0, noise_seed=self.noise_seed)
         if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", self.device):
@@ -197,6 +204,7 @@ class Simulation:
     folder: str  # the run's private work folder: gone when the run ends
     store: str  # folder of trained teachers, shared by all simulated hospitals
     models: Models = field(default_factory=Models)  # what this hospital has already
+    store_gb: float = 4.0
     noise_seed: int | None = None  # seeds the hospitals' own noise (trust=local)
 
 

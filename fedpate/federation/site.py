@@ -130,7 +130,8 @@ def simulated_data(settings: TrainSettings, simulation: Simulation) -> Federated
 
 def simulated_store(simulation: Simulation) -> TeacherStore:
     """The teachers of all simulated hospitals."""
-    return TeacherStore(Path(simulation.store) / "teachers")
+    limit = round(simulation.store_gb * 1e9)
+    return TeacherStore(Path(simulation.store) / "teachers", limit)
 
 
 def coordinator_side(run: Run, folder: Path, deployment: Deployment | None = None) -> Side:
@@ -159,6 +160,7 @@ def coordinator_side(run: Run, folder: Path, deployment: Deployment | None = Non
         hospitals=n_hospitals,
         folder=str(folder),
         store=run.store or str(default_store()),
+        store_gb=run.store_gb,
         models=run.models,
         noise_seed=run.noise_seed if run.trust == "local" or _some_private(run) else None,
     )

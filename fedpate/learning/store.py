@@ -29,7 +29,7 @@ from fedpate.data.preprocessing import Preprocessing
 from fedpate.learning import extras, stored_format
 from fedpate.learning.fitted import FittedTeacher
 from fedpate.learning.teachers import Teacher
-from fedpate.learning.trained_once import kept_forever
+from fedpate.learning.trained_once import forget, kept_forever
 from fedpate.records import LabelledData, content_hash
 
 log = logging.getLogger(__name__)
@@ -123,14 +123,14 @@ class TeacherStore:
         """All entries, the least recently used first."""
         return sorted(self._entries(), key=lambda entry: (entry.last_used, entry.key))
 
-    def clean(self, unused_for_s: float = 0.0) -> tuple[int, int]:
+    def clean(self, unused_for_s: float = 0.0, *, private: bool = False) -> tuple[int, int]:
         """Remove the entries not used for so many seconds; (how many, bytes).
 
-        Private teachers that were trained once stay: nobody may train them again. What a crash
-        left half-written goes too.
+        Private teachers that were trained once stay, unless `private`: then it is forgotten, too,
+        that they were trained. What a crash left half-written goes too.
         """
         before = time.time() - unused_for_s
-        forever = kept_forever(self.folder)
+        forever = set() if private else kept_forever(self.folder)
         removed = [
             entry
             for entry in self._entries()
@@ -141,6 +141,8 @@ class TeacherStore:
         for left in self.folder.glob(f"*/{TEMPORARY}*"):
             if time.time() - left.stat().st_mtime > IN_USE_S:
                 left.unlink(missing_ok=True)
+        if private:
+            forget(self.folder)
         with self._lock:
             self._bytes = None
         return len(removed), sum(entry.size for entry in removed)

@@ -67,3 +67,9 @@ def kept_forever(folder: Path) -> set[str]:
     for path in (folder / FOLDER).glob("*.json"):
         keys.update(json.loads(path.read_text(encoding="utf-8")))
     return keys
+
+
+def forget(folder: Path) -> None:
+    """Forget which teachers were trained once; `folder` is the teacher store's."""
+    for path in (folder / FOLDER).glob("*.json"):
+        path.unlink(missing_ok=True)
