@@ -251,7 +251,15 @@ def test_a_plan_from_a_pilot_in_an_array_and_from_nothing():
     pilot = fedpate.plan(labels=20, classes=3, votes=COUNTS, target_epsilon=5)
     assert pilot.best.epsilon["patient"] <= 5
     assert "pilot" in pilot.remarks[0]
-    assert fedpate.plan(labels=20, target_epsilon=5).question.teachers_each == 5
+    plain = fedpate.plan(labels=20, target_epsilon=5)
+    assert plain.question.teachers_each == 5
+    first, *rest = str(plain).splitlines()
+    assert repr(plain) == f"<Plan: {first}>"
+    assert "per patient" in first
+    assert "per hospital (delta 1e-05)" in first
+    assert rest == list(plain.remarks)
+    out_of_reach = fedpate.plan(hospitals=2, teachers_per_hospital=1, label_accuracy=0.99)
+    assert repr(out_of_reach) == "<Plan: nothing reaches what was asked for>"
 
 
 def test_an_audit_holds_the_claim_against_samples():

@@ -135,9 +135,7 @@ for scale in (1.0, 3.0, 10.0):
 
 # %%
 alone = fedpate.plan(hospitals=10, teachers_per_hospital=1, labels=100, target_epsilon=2)
-print(f"labels right: {alone.without_noise:.2f}, with the noise {alone.best.accuracy:.2f}")
-for remark in alone.remarks:
-    print("-", remark)
+print(alone)
 assert not alone.useful
 
 # %% [markdown]

@@ -95,9 +95,9 @@ class Question:
         return self.hospitals * self.teachers_each
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
-    """The answer to a question."""
+    """The answer to a question; printed, the best choice and the remarks."""
 
     question: Question
     wanted: float  # label accuracy
@@ -107,6 +107,27 @@ class Plan:
     frontier_unit: str
     frontier: tuple[tuple[float, Choice], ...]  # that unit's epsilon -> the most accurate labels
     remarks: tuple[str, ...]  # in words: what to make of it, and what would change it
+
+    def __str__(self) -> str:
+        return "\n".join([self._headline(), *self.remarks])
+
+    def __repr__(self) -> str:
+        return f"<Plan: {self._headline()}>"
+
+    def _headline(self) -> str:
+        if self.best is None:
+            return "nothing reaches what was asked for"
+        best = self.best
+        noise = best.mechanism.noise_scale or math.nan
+        prices = ", ".join(
+            f"epsilon {_rounded_up(epsilon):.2f} per {unit}"
+            for unit, epsilon in best.epsilon.items()
+        )
+        return (
+            f"{best.mechanism.name} at noise scale {noise:.4g}: {best.queries} queries, "
+            f"{best.labels:.0f} labels, {100 * best.accuracy:.1f} % right; "
+            f"{prices} (delta {self.question.delta:g})"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for `--json`."""
@@ -130,6 +151,11 @@ class Plan:
             },
             "remarks": list(self.remarks),
         }
+
+
+def _rounded_up(epsilon: float) -> float:
+    """Two decimals; a price is never stated lower than it is."""
+    return math.ceil(round(epsilon * 100, 6)) / 100
 
 
 def plan(question: Question) -> Plan:
