@@ -36,6 +36,8 @@ and delta."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; `argv` is the command line without the program's name."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if args[:1] == ["help"] and len(args) > 1:
+        args = [args[1], "--help"]
     if not args or args[0] in ("-h", "--help", "help"):
         say(HELP.format(verbs="\n".join(f"  {verb:<12} {does}" for verb, does in VERBS.items())))
         return 0
@@ -46,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(VERBS)}"
+        if "=" in verb or verb.startswith("-"):
+            hint = f"a verb comes first: fedpate simulate {verb}"
         complain(f"fedpate: {verb!r} is not a verb; {hint}")
         return 2
     return run_verb(verb, rest)

@@ -79,6 +79,12 @@ def test_an_unknown_verb_gets_a_suggestion():
     assert refused.code == 2
     assert only_line(refused.err) == "fedpate: 'simulat' is not a verb; did you mean simulate?"
     assert only_line(fedpate("frobnicate").err).endswith(", ".join(cli.VERBS))
+    line = only_line(fedpate("hospitals=20", "simulate").err)
+    assert line.endswith("is not a verb; a verb comes first: fedpate simulate hospitals=20")
+
+
+def test_help_for_a_verb_is_the_verbs_help():
+    assert fedpate("help", "plan").out == fedpate("plan", "--help").out
 
 
 @pytest.mark.parametrize(
@@ -159,7 +165,14 @@ def test_nobody_is_told_and_nothing_installed_by_default(monkeypatch):
         (["ledger"], "show|verify, PATH must be given; see --help"),
         (["simulate", "hospitals", "20"], "'hospitals' is not of the form KEY=VALUE, such as"),
         (["simulate", "--jsn"], "--jsn is not an option; did you mean --json?"),
-        (["audit", "--fast"], "--fast is not an option"),
+        (
+            ["audit", "--trials", "5"],
+            "--trials is not an option; settings are written trials=VALUE",
+        ),
+        (
+            ["simulate", "--hospitals=20"],
+            "--hospitals=20 is not an option; settings are written ho",
+        ),
         (["audit", "no/such"], "RUN_DIR must be the directory of a simulation that finished"),
         (["plan", "file.npy"], "this verb takes settings of the form KEY=VALUE only"),
         (["plan", "labels=0"], "labels must be a whole number >= 1, got 0"),

@@ -1,9 +1,11 @@
 """`import fedpate`: a simulation in one call, and its parts on numpy arrays."""
 
+import ast
 import gc
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -53,6 +55,23 @@ def test_every_public_name_is_there_and_no_other():
     assert dir(fedpate) == sorted(fedpate.__all__)
     with pytest.raises(AttributeError, match="no attribute 'simulte'"):
         fedpate.simulte  # noqa: B018
+
+
+def test_a_type_checker_is_told_of_every_name_and_of_its_home():
+    tree = ast.parse(Path(fedpate.__file__).read_text(encoding="utf-8"))
+    told = {
+        name.asname: (node.module, name.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("fedpate")
+        for name in node.names
+    }
+    homes = {
+        name: (module, attribute) if attribute else ("fedpate", name)
+        for name, (module, attribute) in fedpate._HOMES.items()
+    }
+    assert told == homes
+    assert set(told) | {"__version__"} == set(fedpate.__all__)
+    assert (Path(fedpate.__file__).parent / "py.typed").is_file()
 
 
 def test_a_simulation_gives_numbers_labels_and_a_student(finished):

@@ -50,9 +50,20 @@ def meant(word: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def unknown_option(word: str, known: Sequence[str]) -> ConfigError:
-    """An option that is not there, and the one that may have been meant."""
-    return ConfigError(f"{word} is not an option{meant(word.partition('=')[0], known)}")
+def unknown_option(word: str, known: Sequence[str], *, settings: bool = False) -> ConfigError:
+    """An option that is not there, and what may have been meant.
+
+    Args:
+      word: as typed.
+      known: the options there are.
+      settings: whether the verb takes SETTING=VALUE, which people type as --setting.
+    """
+    name, _, value = word.partition("=")
+    hint = meant(name, known)
+    if settings and not hint:
+        setting = name.lstrip("-").replace("-", "_")
+        hint = f"; settings are written {setting}={value or 'VALUE'}"
+    return ConfigError(f"{word} is not an option{hint}")
 
 
 def take_flag(args: Sequence[str], flag: str) -> tuple[bool, list[str]]:
@@ -93,7 +104,7 @@ def for_hydra(args: Sequence[str]) -> list[str]:
             overrides.append(word)
             continue
         if word.partition("=")[0] not in known:
-            raise unknown_option(word, known)
+            raise unknown_option(word, known, settings=True)
         options.append(word)
         if word in HYDRA_OPTIONS and words:
             options.append(words.pop(0))

@@ -29,7 +29,7 @@ def split(
     options = [arg for arg in args if arg.startswith("--")]
     for option in options:
         if option != "--json":
-            raise unknown_option(option, ["--json", "--help"])
+            raise unknown_option(option, ["--json", "--help"], settings=True)
     words = [arg for arg in args if not arg.startswith("--")]
     overrides = [word for word in words if "=" in word or word.startswith("~")]
     files = [word for word in words if word not in overrides]
