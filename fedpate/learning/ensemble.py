@@ -60,7 +60,7 @@ def train_stack(
     batches = _Batches.of(ranked, device)
     parameters = [p.to(device) for p in stack(net, [member.weights for member in ranked])]
     steps = [member.schedule.steps for member in ranked]
-    gradients = gradients_of(net, parameters, members[0].schedule.width)
+    gradients = gradients_of(net, parameters, members[0].schedule.width, training.precision)
     optimizer = _AdamW(parameters, training, steps)
     for step in range(steps[0]):
         if stopped():

@@ -19,25 +19,32 @@ from fedpate.learning.stacked import Stack, logits, shaped
 Gradients = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Sequence[torch.Tensor]]
 
 
-def gradients_of(net: Net, parameters: Stack, width: int) -> Gradients:
+def gradients_of(net: Net, parameters: Stack, width: int, precision: str = "float32") -> Gradients:
     """How to differentiate this stack, at the values that its parameters have when asked.
 
     Args:
       net: the architecture.
       parameters: from `stacked.stack`; changed in place between two calls.
       width: places in each model's batch.
+      precision: of products and convolutions; bfloat16 goes through autograd, which knows how.
     """
-    if net.blocks:
-        return _by_autograd(net, parameters)
+    if net.blocks or precision != "float32":
+        return _by_autograd(net, parameters, precision)
     return _Dense(net, parameters, width)
 
 
-def _by_autograd(net: Net, parameters: Stack) -> Gradients:
+def mixed(device: torch.device, precision: str) -> torch.autocast:
+    """Inside, products and convolutions are in this precision; float32 changes nothing."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def _by_autograd(net: Net, parameters: Stack, precision: str) -> Gradients:
     def gradients(
         records: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
     ) -> Sequence[torch.Tensor]:
         leaves = [values[: len(records)].detach().requires_grad_() for values in parameters]
-        answers = logits(net, leaves, records).flatten(0, 1)
+        with mixed(records.device, precision):
+            answers = logits(net, leaves, records).flatten(0, 1).float()
         losses = functional.cross_entropy(answers, labels, reduction="none")
         return torch.autograd.grad((losses * weights).sum(), leaves)
 

@@ -82,6 +82,7 @@ class Mlp:
     batch_size: int = 32
     learning_rate: float = 0.01
     weight_decay: float = 0.01
+    precision: str = "float32"  # or bfloat16, for a GPU
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", tuple(self.hidden))
@@ -115,6 +116,7 @@ class Cnn:
     max_turn: float = 15.0  # degrees by which it is turned
     max_zoom: float = 0.25  # logarithm of the largest factor by which each axis is scaled
     max_shear: float = 0.25  # share of its distance from the middle by which a row slides
+    precision: str = "float32"  # or bfloat16, for a GPU
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
@@ -153,6 +155,7 @@ class Resnet18:
     max_turn: float = 15.0
     max_zoom: float = 0.25
     max_shear: float = 0.25
+    precision: str = "float32"  # or bfloat16, for a GPU
 
     def __post_init__(self) -> None:
         Training.of(self).check("teacher")

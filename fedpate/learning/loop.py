@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from fedpate.learning.gradients import mixed
 from fedpate.learning.images import moved
 from fedpate.learning.nets import Net, Params
 from fedpate.learning.schedule import Schedule, Training
@@ -80,7 +81,9 @@ def train_module(
             batch = moved(batch, motions[rows >= 0])
         optimizer.param_groups[0]["lr"] = training.rate(step, schedule.steps)
         optimizer.zero_grad()
-        loss = functional.cross_entropy(module(batch), labels[chosen])
+        with mixed(batch.device, training.precision):
+            answers = module(batch).float()
+        loss = functional.cross_entropy(answers, labels[chosen])
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return {name: value.detach().cpu() for name, value in module.state_dict().items()}

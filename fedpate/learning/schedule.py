@@ -16,6 +16,8 @@ from fedpate import _check
 from fedpate.learning.motions import Motions, draw_motions
 
 PADDING = -1  # a row number that stands for "no record"
+# bfloat16: parameters, sums and the optimizer stay float32. For GPUs; on most CPUs it is no faster.
+PRECISIONS = ("bfloat16", "float32")
 WIDTH_STEP = 8  # widths of batches are multiples of this, or the batch size
 
 
@@ -38,6 +40,7 @@ class Training:
     max_turn: float = 0.0  # degrees
     max_zoom: float = 0.0  # logarithm of the largest factor
     max_shear: float = 0.0  # rows slide by this share of their distance from the middle
+    precision: str = "float32"  # of products and convolutions in training, `PRECISIONS`
 
     @classmethod
     def of(cls, settings: object) -> Self:
@@ -56,6 +59,7 @@ class Training:
             _check.at_least(1, **{f"{group}.{name}": getattr(self, name)})
         _check.at_least(self.min_steps, **{f"{group}.max_steps": self.max_steps})
         _check.positive(**{f"{group}.learning_rate": self.learning_rate})
+        _check.one_of(PRECISIONS, **{f"{group}.precision": self.precision})
         for name in ("weight_decay", "max_shift", "max_turn", "max_zoom", "max_shear"):
             _check.non_negative(**{f"{group}.{name}": getattr(self, name)})
 

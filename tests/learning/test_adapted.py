@@ -124,6 +124,7 @@ def test_a_missing_library_is_refused_with_what_to_type(library, extra, monkeypa
             refused(library)
         assert str(error.value) == message
     monkeypatch.setattr(extras, "DISTRIBUTIONS", {library: ("not-installed-anywhere",)})
+    extras.version.cache_clear()
     with pytest.raises(ConfigError, match="pip install"):
         extras.version(library)
 

@@ -112,3 +112,26 @@ def test_a_training_can_be_stopped_between_two_steps():
     assert next(asked, None) is None
     assert furthest(stopped[0], one.weights) > 0
     assert furthest(stopped[0], by_the_loop(MLP, member(MLP, 20, two_steps, 0), two_steps)) > 0
+
+
+@pytest.mark.parametrize("net", [MLP, CNN], ids=["mlp", "cnn"])
+def test_mixed_precision_trains_in_both_ways_and_keeps_float32_parameters(net):
+    exact, rough = (
+        quick(30, learning_rate=0.02),
+        quick(30, learning_rate=0.02, precision="bfloat16"),
+    )
+    one = member(net, 90, exact, 1)
+    images, labels = one.features, one.labels
+    right = {}
+    for name, params in {
+        "float32": train_stack(net, [one], exact)[0],
+        "stacked": train_stack(net, [one], rough)[0],
+        "loop": by_the_loop(net, one, rough),
+    }.items():
+        assert all(values.dtype == torch.float32 for values in params.values())
+        module = net.module()
+        module.load_state_dict(params, assign=True)
+        right[name] = (module(images).argmax(1) == labels).float().mean().item()
+        if name != "float32":
+            assert furthest(params, train_stack(net, [one], exact)[0]) > 1e-4
+    assert min(right.values()) > 0.9
