@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fedpate.commands._tracking import track
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
@@ -27,6 +29,7 @@ def simulate(
 
     engines.simulate(run, folder, progress)
     page.write(folder)
+    track(run, folder)
     if run.audit.leave_one_out:
         _leave_one_out(run)
     return read(folder)

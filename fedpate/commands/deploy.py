@@ -89,6 +89,8 @@ def _deploy(
     """Build the run, run it, write the report; returns what summary.json holds."""
     from fedpate import config
     from fedpate.commands._display import display
+    from fedpate.commands._tracking import track
+    from fedpate.federation.kit import STATE
 
     _require_no_simulation(overrides)
     from fedpate.federation.deployment import submit
@@ -100,6 +102,7 @@ def _deploy(
     with display() as progress:
         submit.deploy(kit, run, folder, submitter, progress)
     page.write(folder)
+    track(run, folder, kit.folder / STATE / submit.LEDGER)
     summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     return summary
 

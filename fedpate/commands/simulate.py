@@ -40,6 +40,7 @@ settings (all of them: fedpate simulate --cfg job)
   engine=inprocess|pool|flower                       what carries the messages
   baselines=none|local|standard|all                  what the student is compared with; all: also
                                                      FedAvg, FedAvg with DP-SGD, two-level voting
+  tracking=none|tensorboard|mlflow                   tell the finished run to a tracker, too
   experiment=mnist_250|...                           many settings at once
   hydra.run.dir=DIR                                  where the run directory goes
 

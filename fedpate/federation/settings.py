@@ -75,6 +75,7 @@ class Run:
     student: Any
     privacy: Privacy = field(default_factory=Privacy)
     audit: Audit = field(default_factory=Audit)
+    tracking: Any = None  # where the finished run is told to; None: nowhere
     trust: str = "coordinator"
     queries_by: str = "random"
     hospitals: int | None = 10  # None: as many as the data has (partition=natural)

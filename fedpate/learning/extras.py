@@ -15,8 +15,15 @@ DISTRIBUTIONS = {
     "lightgbm": ("lightgbm",),
     "keras": ("keras",),
     "opacus": ("opacus",),
+    "tensorboardX": ("tensorboardX",),
+    "mlflow": ("mlflow-skinny", "mlflow"),
+    "optuna": ("optuna",),
 }
-EXTRAS = {"opacus": "dpsgd"}  # extras that are not named after their library
+EXTRAS = {
+    "opacus": "dpsgd",
+    "tensorboardX": "tensorboard",
+    "optuna": "tune",
+}  # extras that are not named after their library
 
 
 @functools.cache  # a sweep asks thousands of times, and an answer reads a file

@@ -15,6 +15,7 @@ WALKTHROUGHS = (
     "tutorial.md",
     "howto/install.md",
     *("howto/data.md", "howto/model.md", "howto/budget.md", "howto/sweep.md"),
+    "howto/tracking.md",
     *("howto/report.md", "howto/audit.md", "howto/ledger.md"),
     "concepts/two-steps.md",
 )
@@ -24,7 +25,7 @@ NOT_RUN = {
     "data.path=DIR": "a folder of the reader's images",
     "data.root=DIR": "data sets that are not in the repository",
     "teacher=cnn": "convolutions on two slow cores",
-    "seed=0,1,2": "the sweep above it, three times",
+    "seed=0,1,2": "points in other processes: tests/commands/test_sweep.py",
 }
 
 
