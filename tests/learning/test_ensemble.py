@@ -117,8 +117,8 @@ def test_a_training_can_be_stopped_between_two_steps():
 @pytest.mark.parametrize("net", [MLP, CNN], ids=["mlp", "cnn"])
 def test_mixed_precision_trains_in_both_ways_and_keeps_float32_parameters(net):
     exact, rough = (
-        quick(30, learning_rate=0.02),
-        quick(30, learning_rate=0.02, precision="bfloat16"),
+        quick(90, learning_rate=0.02),
+        quick(90, learning_rate=0.02, precision="bfloat16"),
     )
     one = member(net, 90, exact, 1)
     images, labels = one.features, one.labels
