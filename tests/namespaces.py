@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from deployments import Federation, provision_at
 from fedpate.federation.provision.federation_file import Coordinator
 
 NETWORK = "10.77.0."
+NUMBERS = count()  # a process may have several networks
 ETH_P_ALL, ETH_P_IP, TCP = 3, 0x0800, 6
 CLONE_NEWNET = 0x40000000
 HANDSHAKE, APPLICATION = 22, 23  # types of TLS records
@@ -54,6 +56,7 @@ class Hosts:
         if (reason := why_not()) is not None:
             pytest.skip(reason)
         self.addresses: dict[str, str] = {}
+        self._mark = f"fedpate-{os.getpid()}-{next(NUMBERS)}"
         self._switch = self._namespace("switch")
         ip("-n", self._switch, "link", "add", "switch", "type", "bridge")
         ip("-n", self._switch, "link", "set", "switch", "up")
@@ -98,7 +101,7 @@ class Hosts:
             subprocess.run(command, capture_output=True, check=False)
 
     def _name(self, host: str) -> str:
-        return f"fedpate-{os.getpid()}-{host}"
+        return f"{self._mark}-{host}"
 
     def _namespace(self, host: str) -> str:
         ip("netns", "add", self._name(host))
@@ -186,6 +189,19 @@ def tls_records(stream: bytes) -> list[int]:
     return types
 
 
+def require_tls_to_one_port(capture: Capture, client: str, server: str, port: int) -> None:
+    """All that was heard are TLS connections of `client` to one port of `server`."""
+    streams = capture.streams()
+    assert len(streams) >= 2
+    for ends, stream in streams.items():
+        (there, here) = ends if ends[0].address == server else ends[::-1]
+        assert (there, here.address) == (End(server, port), client)
+        records = tls_records(stream)
+        assert records[0] == HANDSHAKE
+        assert APPLICATION in records
+    assert not capture.others  # no question to a name server, no ping
+
+
 class SpreadFederation(Federation):
     """A federation whose coordinator and hospitals are hosts of their own."""
 
@@ -200,7 +216,7 @@ class SpreadFederation(Federation):
         return provision_at(Coordinator(address, 9092, address, 9091), self.out, *hospitals)
 
     def within(self, name: str) -> list[str]:
-        return self.hosts.within(name)
+        return self.hosts.within(name if name in self.hosts.addresses else "coordinator")
 
     def stop(self) -> None:
         super().stop()
