@@ -94,7 +94,7 @@ def keys(summary: dict[str, object], prefix: str = "") -> set[str]:
     names: set[str] = set()
     for key, value in summary.items():
         dotted = f"{prefix}{key}"
-        names |= keys(value, f"{dotted}.") if isinstance(value, dict) else {dotted}
+        names |= keys(value, f"{dotted}.") if isinstance(value, dict) and value else {dotted}
     return names
 
 
