@@ -8,10 +8,9 @@ themselves are what leaves, so the charge comes before the question.
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from flwr.serverapp import Grid
 
-from fedpate.federation import evaluation, pricing, student_files
+from fedpate.federation import evaluation, pricing, rounds, student_files
 from fedpate.federation.baselines import compare
 from fedpate.federation.details import detail
 from fedpate.federation.members import Members
@@ -19,10 +18,9 @@ from fedpate.federation.progress import Progress
 from fedpate.federation.purchase import Purchase
 from fedpate.federation.run_directory import RunDirectory, unpaid_leaves_nothing
 from fedpate.federation.settings import Run
-from fedpate.federation.side import Side, choose_queries
+from fedpate.federation.side import Side
 from fedpate.federation.summary import Outcome, summarize
 from fedpate.federation.timing import Clock
-from fedpate.records import Release
 
 
 def run(run: Run, side: Side, grid: Grid, out: Path, progress: Progress) -> dict[str, Any]:
@@ -43,8 +41,8 @@ def run(run: Run, side: Side, grid: Grid, out: Path, progress: Progress) -> dict
       NothingReleased: over budget, or too few hospitals.
     """
     clock = Clock()
-    queries = choose_queries(run, side.pool)
-    mechanism = pricing.calibrated(run, len(queries), side.n_classes)
+    n_queries = sum(rounds.sizes(run, len(side.pool)))
+    mechanism = pricing.calibrated(run, n_queries, side.n_classes)
     quorum = run.min_hospitals or side.n_hospitals
     waits = {"join_s": run.join_s, "reply_s": run.reply_s}
     members = Members(grid, side.hospitals, quorum, progress, **waits)
@@ -54,19 +52,9 @@ def run(run: Run, side: Side, grid: Grid, out: Path, progress: Progress) -> dict
         RunDirectory(out, side.ledger, side.federation) as directory,
     ):
         ledger = directory.ledger
-        keys = queries.row_hashes()
-        public = ledger.cached(keys)  # repeats are free
-        fresh = queries.take(np.flatnonzero([key not in public for key in keys]))
         purchase = Purchase(run, side, mechanism, ledger, members, progress, clock)
-        asked = purchase.affordable(fresh)
-        votes = None
-        if len(asked):
-            votes, new = purchase.labels(asked)
-            public |= new
-
-        answered = [row for row, key in enumerate(keys) if key in public]
-        labels = np.array([public[keys[row]] for row in answered], dtype=np.int64)
-        release = Release(queries.query_ids[answered], labels)
+        bought = rounds.buy(run, side, purchase)
+        release, votes = bought.release, bought.votes
         with clock("student_s"):
             student = evaluation.train_student(run, side, release, progress)
         patient = ledger.epsilon("patient", run.privacy.delta)
@@ -77,7 +65,7 @@ def run(run: Run, side: Side, grid: Grid, out: Path, progress: Progress) -> dict
             spent={unit: ledger.spent(unit) for unit in pricing.UNITS},
             release=release,
             votes=votes,
-            from_cache=len(queries) - len(fresh),
+            from_cache=bought.from_cache,
             student=evaluation.score(student, side.test),
             hospital_mean=evaluation.hospital_mean(student, side),
             baselines=baselines.scores,

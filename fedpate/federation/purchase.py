@@ -1,7 +1,7 @@
 """Buying labels: what is affordable, asking for votes, paying, drawing the noise; in that order."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -15,6 +15,7 @@ from fedpate.federation.overrides import settings_for
 from fedpate.federation.private_teachers import route_of
 from fedpate.federation.progress import Progress, staged
 from fedpate.federation.releasing import (
+    Learning,
     Predict,
     Public,
     Till,
@@ -43,9 +44,12 @@ class Purchase:
     members: Members
     progress: Progress
     clock: Clock
+    _told: list[TrainSettings] = field(default_factory=list)  # filled in the first round
 
-    def affordable(self, fresh: QueryBatch) -> QueryBatch:
-        """The queries that may be asked: all, or a prefix with `privacy.on_budget=truncate`.
+    def affordable(self, fresh: QueryBatch, later: int = 0) -> tuple[QueryBatch, int]:
+        """The queries that may be asked now, and how many in later rounds.
+
+        All of them; or, with `privacy.on_budget=truncate`, the first that can be paid for.
 
         Queries that an interrupted run has paid for and not released need no money again.
 
@@ -54,35 +58,44 @@ class Purchase:
         """
         tell_spent(self.run, self.ledger, self.progress)
         if not len(fresh):
-            return fresh
+            return fresh, later
         till, book = self._till(self.run.teachers_per_hospital), self.ledger.book()
         for id_, (_, charge) in book.charges.items():
             paid = fresh.take(slice(charge.n_queries))
             if book.state(id_) == "open" and till.paid(self._last_step, paid):
-                return paid
+                return paid, later
         count = pricing.affordable_queries(
             self.run,
             self.mechanism,
             self.ledger,
-            len(fresh),
+            len(fresh) + later,
             self.side.n_classes,
             route_of(self.run, self.side),
         )
-        return fresh.take(slice(count))
+        return fresh.take(slice(count)), max(0, count - len(fresh))
 
-    def labels(self, asked: QueryBatch) -> tuple[Votes, Public]:
+    def labels(
+        self, asked: QueryBatch, later: int = 0, predict: Predict | None = None
+    ) -> tuple[Votes, Public]:
         """Ask, pay, draw, release: the tally, and the public labels.
+
+        Args:
+          asked, later: what `affordable` gave.
+          predict: a student of earlier rounds' labels.
 
         Raises:
           NothingReleased: too few hospitals, or another process has spent the budget meanwhile.
         """
-        settings = self._train(len(asked))
+        if not self._told:
+            self._told.append(self._train(len(asked) + later))
+        settings = self._told[0]
         if self.run.trust == "local":
             return self._local_labels(asked, settings)
         votes = self._tally(asked, settings)
         with self.clock("release_s"):
             till = self._till(max(self.members.voters.values()))
-            return votes, release(till, self.mechanism, votes, asked, self._student_of)
+            learning = Learning(self.student_of, predict, later)
+            return votes, release(till, self.mechanism, votes, asked, learning)
 
     def _local_labels(self, asked: QueryBatch, settings: TrainSettings) -> tuple[Votes, Public]:
         """With trust=local what leaves is the votes themselves: pay before asking."""
@@ -186,6 +199,7 @@ class Purchase:
 
         return request_for
 
-    def _student_of(self, so_far: Release) -> Predict | None:
+    def student_of(self, so_far: Release) -> Predict | None:
+        """What a student of these labels predicts; None where there is no label."""
         student = evaluation.train_student(self.run, self.side, so_far, self.progress)
         return None if student is None else lambda batch: student.predict(batch.features)

@@ -40,6 +40,15 @@ def tell_spent(run: Run, ledger: PrivacyLedger, progress: Progress) -> None:
 
 
 @dataclass(frozen=True)
+class Learning:
+    """What a mechanism that asks a student may know, and what it has to leave for later rounds."""
+
+    student_of: StudentOf  # trains a student on the labels so far (mechanism=interactive only)
+    predict: Predict | None = None  # of a student of earlier rounds' labels
+    later: int = 0  # queries that further rounds will ask: their gates have to stay affordable
+
+
+@dataclass(frozen=True)
 class Till:
     """Where both privacy units pay, and where a label becomes public."""
 
@@ -77,12 +86,21 @@ class Till:
             return None
         return self.ledger.resume(queries.hash(), len(queries), self._events(price, len(queries)))
 
-    def affordable(self, price: pricing.Price, n_queries: int) -> int:
-        """How many of `n_queries` to pay for: all, unless `privacy.on_budget=truncate`."""
+    def affordable(self, mechanism: GatedMechanism, n_answers: int, gates: int) -> int:
+        """How many of `n_answers` to pay for: all, unless `privacy.on_budget=truncate`.
+
+        Then as many as leave enough for `gates` more gates: so the number of gates is fixed by the
+        settings, and with it the largest number of answers (docs/concepts/two-steps.md).
+        """
         if self.run.privacy.on_budget == "stop":
-            return n_queries
+            return n_answers
+
+        def price(n_queries: int, votes_moved: int, n_classes: int) -> Event:
+            event = mechanism.answer_event(n_queries, votes_moved, n_classes)
+            return event + mechanism.gate_event(gates, votes_moved, n_classes) if gates else event
+
         return pricing.truncated(
-            self.run, price, self.ledger, n_queries, self.n_classes, self.largest_k, self.route
+            self.run, price, self.ledger, n_answers, self.n_classes, self.largest_k, self.route
         )
 
     def publish(self, receipt: Receipt, queries: QueryBatch, labels: Ints) -> Public:
@@ -96,7 +114,7 @@ class Till:
 
 
 def release(
-    till: Till, mechanism: Mechanism, votes: Votes, queries: QueryBatch, student_of: StudentOf
+    till: Till, mechanism: Mechanism, votes: Votes, queries: QueryBatch, learning: Learning
 ) -> Public:
     """Pay for, draw and publish one label per query; `trust=local` has its own, simpler way.
 
@@ -105,17 +123,20 @@ def release(
       mechanism: calibrated.
       votes: the tally of all answers.
       queries: the same queries, for a student to predict between rounds.
-      student_of: trains a student on the labels so far (mechanism=interactive only).
+      learning: what a mechanism that asks a student may know.
     """
-    entropy = coordinator_entropy(till.run)
+    # Seeded noise, too, is to be another one in every round.
+    purpose = f"release {queries.hash()}" if till.run.queries_by.learns else "release"
+    entropy = coordinator_entropy(till.run, purpose)
     if not isinstance(mechanism, GatedMechanism):
         receipt = till.pay("labels", mechanism.event, queries)
         return till.publish(receipt, queries, mechanism.release(votes, entropy).labels)
     public: Public = {}
     for rows in _rounds(till.run, mechanism, len(queries)):
-        predicted = _predictions(student_of, public, queries, rows)
+        predicted = _predictions(learning, public, queries, rows)
         part = votes.take(rows), queries.take(rows)
-        public |= _two_steps(till, mechanism, *part, entropy, predicted)
+        gates = len(queries) - int(rows[-1]) - 1 + learning.later
+        public |= _two_steps(till, mechanism, *part, entropy, predicted, gates)
     return public
 
 
@@ -126,8 +147,12 @@ def _two_steps(
     queries: QueryBatch,
     entropy: Entropy,
     predicted: Floats | None,
+    gates: int,
 ) -> Public:
-    """Gate, then answers; queries that passed and are not affordable stay without a label."""
+    """Gate, then answers; queries that passed and are not affordable stay without a label.
+
+    `gates` more gates are to follow and must stay affordable.
+    """
     public: Public = {}
     passed = np.ones(len(queries), dtype=np.bool_)
 
@@ -141,25 +166,28 @@ def _two_steps(
         passed = mechanism.gate(votes, entropy, predicted)
         publish(receipt, np.flatnonzero(~passed))
     kept = np.flatnonzero(passed)
-    kept = kept[: till.affordable(mechanism.answer_event, len(kept))]
+    kept = kept[: till.affordable(mechanism, len(kept), gates)]
     if len(kept):
         publish(till.pay("labels", mechanism.answer_event, queries.take(kept)), kept)
     return public
 
 
 def _rounds(run: Run, mechanism: Mechanism, n_queries: int) -> Iterator[Ints]:
-    """Rows of each round: several only where a student learns in between."""
-    count = run.rounds if mechanism.name == "interactive" else 1
+    """Rows of each round: several where a student learns in between, unless it did so already."""
+    inner = mechanism.name == "interactive" and not run.queries_by.learns
+    count = run.rounds if inner else 1
     yield from np.array_split(np.arange(n_queries), min(count, n_queries))
 
 
 def _predictions(
-    student_of: StudentOf, public: Public, queries: QueryBatch, rows: Ints
+    learning: Learning, public: Public, queries: QueryBatch, rows: Ints
 ) -> Floats | None:
     """What a student of the labels so far predicts for the next round."""
+    if learning.predict is not None:
+        return learning.predict(queries.take(rows))
     before = queries.take(slice(int(rows[0])))
     if not len(before):
         return None
     known = [public.get(key, NO_ANSWER) for key in before.row_hashes()]
-    student = student_of(Release(before.query_ids, np.array(known, dtype=np.int64)))
+    student = learning.student_of(Release(before.query_ids, np.array(known, dtype=np.int64)))
     return None if student is None else student(queries.take(rows))

@@ -15,13 +15,13 @@ from fedpate.errors import ConfigError
 from fedpate.federation import overrides, plain
 from fedpate.learning import extras
 from fedpate.learning.own_models import Models
+from fedpate.learning.selection import RandomQueries
 from fedpate.privacy.soft_votes import as_voted
 
 ENGINES = ("inprocess", "pool", "flower")
 TRUSTS = ("coordinator", "local", "secure_aggregation")
 BASELINES = ("none", "local", "standard", "all")  # `fedpate.federation.baselines`
 ON_BUDGET = ("stop", "truncate")
-QUERIES_BY = ("random",)
 VOTES = ("labels", "probabilities")
 
 
@@ -77,7 +77,7 @@ class Run:
     audit: Audit = field(default_factory=Audit)
     tracking: Any = None  # where the finished run is told to; None: nowhere
     trust: str = "coordinator"
-    queries_by: str = "random"
+    queries_by: Any = None  # None becomes random: a default of a class of its own could not change
     hospitals: int | None = 10  # None: as many as the data has (partition=natural)
     teachers_per_hospital: int = 5
     queries: int = 100
@@ -93,7 +93,9 @@ class Run:
     store: str | None = None  # folder of trained teachers; None: the user's cache folder
     # The least recently used teachers are removed above it; never those that a run may need.
     store_gb: float = 4.0
-    rounds: int = 4  # mechanism=interactive: releases between which the student is trained
+    # Releases between which the student is trained: with mechanism=interactive, or where
+    # `queries_by` looks at the student.
+    rounds: int = 4
     baselines: str = "standard"  # simulation only: the models that the student is compared with
     message_mb: float = 32.0  # bound on the features in one message, so on memory at both ends
     join_s: float = 120.0  # how long the coordinator waits for hospitals to connect
@@ -107,7 +109,8 @@ class Run:
         if self.baselines == "all":
             extras.require("opacus", "baselines=all")
         _check.one_of(TRUSTS, trust=self.trust)
-        _check.one_of(QUERIES_BY, queries_by=self.queries_by)
+        if self.queries_by is None:
+            object.__setattr__(self, "queries_by", RandomQueries())
         _check.one_of(ENGINES, engine=self.engine)
         _check.one_of(VOTES, votes=self.votes)
         _check.at_least(1, teachers_per_hospital=self.teachers_per_hospital, queries=self.queries)

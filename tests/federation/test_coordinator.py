@@ -14,8 +14,10 @@ from federated import small_run
 from fedpate.errors import BudgetExceeded, ConfigError, NothingReleased, QuorumError
 from fedpate.federation.engines import simulate
 from fedpate.federation.hospital import Hospital
+from fedpate.federation.purchase import Purchase
 from fedpate.federation.settings import Budget, Privacy
 from fedpate.learning.fitted_student import load_student
+from fedpate.learning.selection import SELECTORS
 from fedpate.privacy.accounting import guarantee
 from fedpate.privacy.ledger import PrivacyLedger
 from fedpate.privacy.mechanisms import MECHANISMS
@@ -415,3 +417,69 @@ def test_an_interrupted_run_leaves_nothing(run, tmp_path, engine, moment, sign):
     while left := [child for child in children if Path(f"/proc/{child}").exists()]:
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize("name", ["entropy", "margin", "kcenter"])
+def test_a_choice_that_learns_is_charged_round_by_round(run, tmp_path, name):
+    options = {"by": "student"} if name == "kcenter" else {}
+    chosen = replace(run, queries_by=SELECTORS[name](**options), queries=30, rounds=3)
+    summary = simulated(chosen, tmp_path / "run")
+    assert summary["labels"]["asked"] == summary["labels"]["answered"] == 30
+    assert charges(tmp_path / "run" / "ledger.sqlite") == [(10, "released")] * 3
+    at_once = simulated(replace(run, queries=30), tmp_path / "once")
+    for unit in ("patient", "hospital"):  # the price is that of as many asked at once
+        price = summary["privacy"][unit]["guaranteed"]
+        assert price == at_once["privacy"][unit]["guaranteed"]
+    assert summary["privacy"]["patient"]["data_dependent"] is not None
+    with np.load(tmp_path / "run" / "votes.npz") as votes:
+        assert set(votes["query_ids"]) == set(labels(tmp_path / "run"))
+
+
+def test_a_run_that_dies_between_rounds_goes_on_where_it_was(run, tmp_path, monkeypatch):
+    chosen = replace(run, queries_by=SELECTORS["margin"](), queries=30, rounds=3)
+    whole = simulated(chosen, tmp_path / "whole")
+    buy, calls = Purchase.labels, []
+
+    def dies(self, asked, *rest):
+        calls.append(len(asked))
+        if len(calls) == 2:
+            raise RuntimeError("the power went")
+        return buy(self, asked, *rest)
+
+    monkeypatch.setattr(Purchase, "labels", dies)
+    with pytest.raises(RuntimeError, match="power"):
+        simulated(chosen, tmp_path / "run")
+    assert charges(tmp_path / "run" / "ledger.sqlite") == [(10, "released")]
+    resumed = simulated(chosen, tmp_path / "run")
+    assert calls == [10, 10, 10, 10]
+    assert charges(tmp_path / "run" / "ledger.sqlite") == [(10, "released")] * 3
+    assert resumed["labels"]["from_cache"] == 10
+    assert labels(tmp_path / "run") == labels(tmp_path / "whole")  # the noise is seeded
+    assert resumed["privacy"]["patient"]["guaranteed"] == whole["privacy"]["patient"]["guaranteed"]
+
+
+def test_rounds_stop_before_the_first_if_the_last_is_not_affordable(run, tmp_path):
+    event = run.mechanism.event(25, 1, 2)
+    budget = Budget(patient=guarantee(event, run.privacy.delta).epsilon)
+    chosen = replace(run, queries_by=SELECTORS["margin"](), queries=30, rounds=3)
+    with pytest.raises(BudgetExceeded):
+        simulated(replace(chosen, privacy=Privacy(budget=budget)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    truncated = Privacy(budget=budget, on_budget="truncate")
+    summary = simulated(replace(chosen, privacy=truncated), tmp_path / "run")
+    assert summary["labels"]["answered"] == 25
+    assert charges(tmp_path / "run" / "ledger.sqlite") == [
+        *((10, "released"), (10, "released"), (5, "released"))
+    ]
+
+
+def test_interactive_learns_from_chosen_queries(run, tmp_path):
+    interactive = MECHANISMS["interactive"](
+        noise_scale=2.0, threshold=2.0, threshold_noise_scale=2.0, confidence=0.9
+    )
+    chosen = replace(run, mechanism=interactive, queries_by=SELECTORS["entropy"](), queries=60)
+    summary = simulated(chosen, tmp_path / "run")
+    assert 0 < summary["labels"]["answered"] <= 60
+    paid = charges(tmp_path / "run" / "ledger.sqlite")
+    assert [n for n, _ in paid].count(15) >= 4  # a gate per round, then that round's answers
+    assert sum(n for n, _ in paid) <= 120
