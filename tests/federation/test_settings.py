@@ -50,6 +50,7 @@ def make_run(**changes):
         "teacher": Part(layers=(8,)),
         "mechanism": Noise(10.0),
         "student": Part(),
+        "queries_by": Part(),
     }
     return Run(**{**parts, **changes})
 
