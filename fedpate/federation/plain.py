@@ -1,8 +1,8 @@
 """Settings classes to JSON and back, strictly, through the closed registries.
 
-A field named after a group (`data`, `partition`, `teacher`, ...) and typed `Any` holds an instance of
-one of the group's registered classes; in JSON it is an object whose key `name` is the name that a
-user types. Nothing else can be named: no Python path, no callable.
+A field named after a group (`data`, `partition`, `teacher`, ...) and typed `Any` holds an instance
+of one of the group's registered classes; in JSON it is an object whose key `name` is the name that
+a user types. Nothing else can be named: no Python path, no callable.
 """
 
 import dataclasses
