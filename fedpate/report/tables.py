@@ -113,7 +113,8 @@ class _Price:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         table = Table(box=box.SIMPLE_HEAD, caption_justify="left")
-        table.caption = words.relation(self._privacy)
+        caption = [words.relation(self._privacy), words.two_prices(self._privacy)]
+        table.caption = "\n".join(filter(None, caption))
         cells = [self._cells(unit) for unit in UNITS]
         if options.max_width >= WIDE:
             for name, justify in PRICES:

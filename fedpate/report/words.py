@@ -99,9 +99,23 @@ def relation(privacy: Mapping[str, Any]) -> str:
     return f"delta {privacy['delta']:g}, {how}; smaller epsilon = more private"
 
 
+def two_prices(privacy: Mapping[str, Any]) -> str:
+    """Why a patient's price is what it is, with private teachers; empty without them."""
+    routes = privacy["patient"].get("routes")
+    if routes is None:
+        return ""
+    votes, teachers = routes["votes"], routes["dpsgd_teachers"]
+    smaller = "its teacher's own training" if teachers < votes else "the noise on the votes"
+    return (
+        f"a patient has two prices: {text.epsilon(votes)} by the noise on the votes, "
+        f"{text.epsilon(teachers)} by the DP-SGD training of its teacher; the smaller counts, "
+        f"that of {smaller}"
+    )
+
+
 def warning(summary: Summary) -> str:
     """What voids the guarantee; empty if nothing does."""
-    if summary["mechanism"]["name"] == "none":
+    if summary["mechanism"]["name"] == "none" and not two_prices(summary["privacy"]):
         return "no noise was added: no privacy, epsilon is infinite"
     if not summary["mechanism"]["guarantee"]:
         return "seeded noise: no guarantee (noise_seed is for research only)"
@@ -164,7 +178,18 @@ def assumptions(summary: Summary) -> list[str]:
         "All records of one patient are in one shard, so a patient moves one teacher's vote.",
         "The public records and the test records share no patient with the hospitals' records.",
         noise,
+        *_private_teachers(summary),
         "Every query is charged before its label exists, also one that stays unanswered.",
+    ]
+
+
+def _private_teachers(summary: Summary) -> list[str]:
+    if not (prices := two_prices(summary["privacy"])):
+        return []
+    return [
+        f"{prices[0].upper()}{prices[1:]}.",
+        "Such teachers use one record of each patient and are trained once; how many patients a "
+        "shard has is taken as public.",
     ]
 
 
