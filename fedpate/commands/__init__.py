@@ -12,6 +12,7 @@ VERBS = {
     "store": "the trained teachers that are kept: list them, remove them",
     "audit": "measure a lower bound on epsilon and hold it against the claim",
     "sensitivity": "remove each record or teacher in turn and see what an answer owes to it",
+    "tune": "search the settings for the best student at every price",
     "compare": "one table and the privacy/utility pictures of a sweep",
     "predict": "ask the student of a finished run about new records",
     "report": "write report.html for finished runs",

@@ -20,6 +20,7 @@ RUN = ("fedpate.federation.settings", "Run")
 SETTINGS = {
     "simulate": RUN,
     "bundle": RUN,
+    "tune": RUN,
     "deploy": RUN,
     "plan": ("fedpate.commands.plan", "PlanSettings"),
     "account": ("fedpate.commands.account", "AccountSettings"),

@@ -40,6 +40,29 @@ def table(groups: Sequence[Group], failed: int) -> RenderableType:
     return Stack(*parts)
 
 
+def front(
+    points: Sequence[Mapping[str, Any]], kind: str, deltas: Sequence[float]
+) -> RenderableType:
+    """What a search found: `settings`, `student`, `epsilon` and `run` of each point."""
+    rows = Table(box=box.SIMPLE_HEAD)
+    keys = list(dict.fromkeys(key for point in points for key in point["settings"]))
+    for key in keys:
+        rows.add_column(key, overflow="fold")
+    rows.add_column("student right", justify="right")
+    rows.add_column(f"patient\nepsilon, {kind}", justify="right")
+    rows.add_column("run")
+    for point in points:
+        cells = [_setting(point["settings"].get(key)) for key in keys]
+        told = text.percent(point["student"]), text.epsilon(point["epsilon"])
+        rows.add_row(*cells, *told, point["run"])
+    told_deltas = ", ".join(f"{delta:g}" for delta in deltas)
+    return Stack(rows, f"no trial beats these in both; delta {told_deltas}, replace-one")
+
+
+def _setting(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _spread(number: Number) -> str:
     bars = "" if number.deviation is None else f" ± {100 * number.deviation:.1f}"
     return f"{text.percent(number.mean)}{bars}"

@@ -16,6 +16,7 @@ WALKTHROUGHS = (
     "howto/install.md",
     *("howto/data.md", "howto/model.md", "howto/budget.md", "howto/sweep.md"),
     "howto/tracking.md",
+    "howto/tune.md",
     *("howto/report.md", "howto/audit.md", "howto/ledger.md"),
     "concepts/two-steps.md",
 )
