@@ -62,6 +62,7 @@ def data_flow(summary: Mapping[str, Any]) -> str:
     """Who holds what and what travels: hospitals, coordinator, everybody else."""
     federation, labels = summary["federation"], summary["labels"]
     local = federation["trust"] == "local"
+    noisy = not local and summary["mechanism"]["name"] != "none"
     k = federation["teachers_per_hospital"]
     pieces = [
         *_panel(8, 128, f"inside each of {federation['hospitals']} hospitals", "inside"),
@@ -70,7 +71,7 @@ def data_flow(summary: Mapping[str, Any]) -> str:
         *_arrow(150, 206, 136, f"{labels['asked']} public", "records, unlabeled", up=True),
         *_arrow(270, 136, 206, "noisy votes" if local else "votes", "and nothing else"),
         *_panel(206, 98, "at the coordinator", "middle"),
-        *_chain(244, ("count", "charge ledger", "most votes" if local else "add noise, pick")),
+        *_chain(244, ("count", "charge ledger", "add noise, pick" if noisy else "most votes")),
         *_arrow(210, 304, 362, f"{labels['answered']} labels", "the release"),
         *_panel(362, 62, "everybody else", "outside"),
         _words(210, 408, "the student is trained on released labels alone"),
@@ -83,7 +84,7 @@ def data_flow(summary: Mapping[str, Any]) -> str:
     told = (
         "Data flow: records, shards and teachers stay inside each hospital; public records go in, "
         f"{'noisy votes' if local else 'votes'} come out; the coordinator counts, charges the "
-        f"ledger{'' if local else ', adds noise'} and releases {labels['answered']} labels; the "
+        f"ledger{', adds noise' if noisy else ''} and releases {labels['answered']} labels; the "
         "student sees the labels alone"
     )
     return svg(432.0, told, [defs, *pieces])

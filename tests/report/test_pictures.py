@@ -68,6 +68,13 @@ def test_the_histogram_has_a_bar_for_each_filled_bin():
     assert "14 of 20 queries" in parsed(picture).get("aria-label")
 
 
+def test_the_data_flow_names_no_noise_where_there_is_none():
+    run = summary()
+    assert "add noise" in pictures.data_flow(run)
+    run["mechanism"]["name"] = "none"
+    assert "noise" not in pictures.data_flow(run)
+
+
 @pytest.mark.parametrize("k", [1, 5, 250])
 @pytest.mark.parametrize("trust", ["coordinator", "local"])
 def test_the_data_flow_says_who_adds_the_noise(k, trust):
