@@ -19,11 +19,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from fedpate.records import Features, content_hash
+from fedpate.records import Features, QueryBatch
 
 NEARNESS = 0.01  # relative
 MOST_COLUMNS = 32
 _SMALLEST = 1e-3  # values around zero that are as good as zero
+# So many rows at a time: memory is bounded by them and by one message, however much was asked.
+_COPIED, _COMPARED, _PIECE, _PARAMETERS = 4096, 65_536, 512, 500
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS key (one INTEGER PRIMARY KEY CHECK (one = 1), seed BLOB NOT NULL)",
     """CREATE TABLE IF NOT EXISTS asked (
@@ -31,6 +33,7 @@ _SCHEMA = (
 )
 
 Sketches = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -73,26 +76,66 @@ def _count(db: sqlite3.Connection) -> int:
 
 def _new(db: sqlite3.Connection, features: Features) -> list[tuple[str, bytes, int]]:
     """(content hash, sketch, whether it is near an earlier one) of each question not yet asked."""
-    before = dict(db.execute("SELECT query, sketch FROM asked"))
-    rows = {content_hash(row): place for place, row in reversed(list(enumerate(features)))}
-    fresh = sorted(place for query, place in rows.items() if query not in before)
-    if not fresh:
+    batch = QueryBatch(np.arange(len(features), dtype=np.int64), features)
+    first = {query: row for row, query in reversed(list(enumerate(batch.row_hashes())))}
+    for query in _asked(db, list(first)):
+        del first[query]
+    if not first:
         return []
-    sketches = _sketch(db, features[fresh])
-    width = sketches.shape[1]
-    alike = [blob for blob in before.values() if len(blob) == sketches[0].nbytes]
-    old = np.frombuffer(b"".join(alike), np.float32).reshape(-1, width)
-    tree = cKDTree(np.concatenate([old, sketches]))
-    names = {place: query for query, place in rows.items()}
-    found = []
-    for at, neighbours in enumerate(tree.query_ball_point(sketches, NEARNESS, p=np.inf)):
-        near = any(place < len(old) + at for place in neighbours)  # an earlier one
-        found.append((names[fresh[at]], sketches[at].tobytes(), int(near)))
-    return found
+    rows = sorted(first.values())
+    sketches = _sketches(db, batch.take(np.array(rows)))
+    near = _near_within(sketches)
+    for before in _earlier(db, sketches.shape[1]):
+        near |= _near(before, sketches)
+    names = {row: query for query, row in first.items()}
+    triples = zip(rows, sketches, near.tolist(), strict=True)
+    return [(names[row], sketch.tobytes(), int(is_near)) for row, sketch, is_near in triples]
+
+
+def _asked(db: sqlite3.Connection, queries: list[str]) -> Iterator[str]:
+    """Those that were asked before."""
+    for start in range(0, len(queries), _PARAMETERS):
+        part = queries[start : start + _PARAMETERS]
+        marks = ",".join("?" * len(part))
+        query = f"SELECT query FROM asked WHERE query IN ({marks})"  # noqa: S608 - ?, ?, ...
+        yield from (name for (name,) in db.execute(query, part).fetchall())
+
+
+def _earlier(db: sqlite3.Connection, width: int) -> Iterator[Sketches]:
+    """The sketches of all earlier questions of as many columns, some at a time."""
+    size = width * np.dtype(np.float32).itemsize
+    found = db.execute("SELECT sketch FROM asked WHERE length(sketch) = ?", (size,))
+    while part := found.fetchmany(_COMPARED):
+        yield np.frombuffer(b"".join(blob for (blob,) in part), np.float32).reshape(-1, width)
+
+
+def _near(before: Sketches, sketches: Sketches) -> Bools:
+    """Which of `sketches` are near one of those before."""
+    limit = np.nextafter(NEARNESS, 1)  # what is just as far as it is near
+    distance, _ = cKDTree(before).query(sketches, p=np.inf, distance_upper_bound=limit)
+    near: Bools = np.isfinite(distance)
+    return near
+
+
+def _near_within(sketches: Sketches) -> Bools:
+    """Which of them are near one that stands before them; in memory, however many are alike."""
+    near = np.zeros(len(sketches), dtype=np.bool_)
+    for start in range(0, len(sketches), _PIECE):
+        part = sketches[start : start + _PIECE]
+        apart = np.abs(part[:, None].astype(np.float64) - part[None]).max(axis=2)
+        near[start : start + _PIECE] = np.tril(apart <= NEARNESS, -1).any(axis=1)
+        if start:
+            near[start : start + _PIECE] |= _near(sketches[:start], part)
+    return near
+
+
+def _sketches(db: sqlite3.Connection, batch: QueryBatch) -> Sketches:
+    """(n_queries, at most MOST_COLUMNS): on a logarithmic scale, so that distances are relative."""
+    parts = [slice(start, start + _COPIED) for start in range(0, len(batch), _COPIED)]
+    return np.concatenate([_sketch(db, batch.take(part).features) for part in parts])
 
 
 def _sketch(db: sqlite3.Connection, features: Features) -> Sketches:
-    """(n_queries, at most MOST_COLUMNS): on a logarithmic scale, so that distances are relative."""
     flat = np.nan_to_num(features.reshape(len(features), -1).astype(np.float64))
     if flat.shape[1] > MOST_COLUMNS:
         (seed,) = db.execute("SELECT seed FROM key").fetchone()
