@@ -1,10 +1,14 @@
 """A real federation gives what the simulation gives: provision, start, deploy, real processes."""
 
 import json
+import signal
 
 import pytest
 
+from cli_runs import fedpate
 from deployments import Federation
+from fedpate.federation.kit import STATE
+from fedpate.privacy.ledger import PrivacyLedger
 from heart_sites import SETTINGS, TEACHERS, labels, lay_out_heart_files
 from namespaces import why_not
 
@@ -30,12 +34,43 @@ def test_four_hospitals_with_their_heart_files_give_the_labels_of_the_simulation
             "simulate", *SETTINGS, root, "partition=natural", f"hydra.run.dir={simulated}"
         )
         assert one.wait() == 0, one.text()
-        deploy = ("deploy", federation.home.folder, *SETTINGS, root, f"hydra.run.dir={deployed}")
+        home = federation.home.folder
+        deploy = ("deploy", home, *SETTINGS, root, f"hydra.run.dir={deployed}")
+        killed = federation.command(*deploy)
+        killed.wait_for("teachers: 12 of 12")  # then hospitals are asked
+        killed.stop(signal.SIGKILL)
         run = federation.command(*deploy)
         assert run.wait() == 0, run.text()
         assert labels(deployed) == labels(simulated)
         summary = json.loads((deployed / "summary.json").read_text())
         assert summary["federation"]["engine"] == "deployment"
         assert summary["federation"]["teachers_present"] == 4 * TEACHERS
+        # The run that was killed and the one that went on were charged once, everywhere.
+        ledgers = [deployed, home / STATE, *(federation.kit(name).folder / STATE for name in files)]
+        for folder in ledgers:
+            with PrivacyLedger.read(folder / "ledger.sqlite") as ledger:
+                ((_, charge),) = ledger.book().charges.values()
+                assert charge.n_queries == 20
+        for name in files:
+            status = json.loads(fedpate("hospital", "status", federation.out / name, "--json").out)
+            assert status["running"]
+            assert status["decisions"].keys() == {"answered"}
+        _require_no_secret_in(deployed, federation)
+        assert list((home / STATE / "runs").iterdir()) == []
     finally:
         federation.stop()
+
+
+def _require_no_secret_in(folder, federation):
+    """No key and no secret of a start is in what a run leaves, or in what the sides say."""
+    secrets = [
+        path.read_bytes().strip()
+        for pattern in ("*.key", "*.secret")
+        for path in federation.out.rglob(pattern)
+    ]
+    assert len(secrets) > 8
+    said = [running.log for running in federation.started]
+    logs = [path for path in federation.out.rglob("logs/*") if path.is_file()]
+    for path in [*said, *logs, *(path for path in folder.rglob("*") if path.is_file())]:
+        content = path.read_bytes()
+        assert not any(secret in content for secret in secrets), path
