@@ -117,10 +117,11 @@ class GuardedHospital:
         """Charge new queries and mark them as paid for; both are on the disk afterwards."""
         name = sha256("\n".join(keys).encode()).hexdigest()
         events = events_of(stated, settings, len(keys), k, teachers)
+        asked = self.near.look(new) if self.near else []
         receipt = ledger.resume(name, len(keys), events)  # of a process that was killed here
         if receipt is None:
             left = self._left(ledger.book(), settings, stated)
-            near = self.near.count_with(new.features) if self.near else 0
+            near = sum(one.near for one in asked) + (self.near.count() if self.near else 0)
             self._require(ledger, settings, stated, len(keys), left, near, teachers)
             limits = self.policy.epsilon
             try:
@@ -135,7 +136,7 @@ class GuardedHospital:
             except BudgetExceeded as error:  # another process was faster
                 raise Refusal(_OVER[error.unit]) from error
         if self.near:
-            self.near.remember(new.features)
+            self.near.remember(asked)
         ledger.release(receipt, keys, np.full(len(keys), NO_ANSWER, dtype=np.int64))
 
     def _stated(self, settings: TrainSettings) -> Stated:

@@ -12,7 +12,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,15 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
+class Asked:
+    """One question that was never asked before."""
+
+    query: str  # content hash
+    sketch: bytes
+    near: bool  # whether it is near an earlier one
+
+
+@dataclass(frozen=True)
 class NearDuplicates:
     """All new questions ever asked, as sketches, in one private file."""
 
@@ -47,15 +56,15 @@ class NearDuplicates:
         with self._open() as db:
             return _count(db)
 
-    def count_with(self, features: Features) -> int:
-        """Near duplicates if these questions (n_queries, ...) were asked too."""
+    def look(self, batch: QueryBatch) -> list[Asked]:
+        """Those questions of a batch that were never asked before; nothing is remembered."""
         with self._open() as db:
-            return _count(db) + sum(near for _, _, near in _new(db, features))
+            return _new(db, batch)
 
-    def remember(self, features: Features) -> None:
+    def remember(self, asked: list[Asked]) -> None:
         """These questions are asked; safe to repeat."""
         with self._open() as db, db:
-            db.executemany("INSERT OR IGNORE INTO asked VALUES (?, ?, ?)", _new(db, features))
+            db.executemany("INSERT OR IGNORE INTO asked VALUES (?, ?, ?)", map(astuple, asked))
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -74,9 +83,7 @@ def _count(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT count(*) FROM asked WHERE near").fetchone()[0])
 
 
-def _new(db: sqlite3.Connection, features: Features) -> list[tuple[str, bytes, int]]:
-    """(content hash, sketch, whether it is near an earlier one) of each question not yet asked."""
-    batch = QueryBatch(np.arange(len(features), dtype=np.int64), features)
+def _new(db: sqlite3.Connection, batch: QueryBatch) -> list[Asked]:
     first = {query: row for row, query in reversed(list(enumerate(batch.row_hashes())))}
     for query in _asked(db, list(first)):
         del first[query]
@@ -89,7 +96,7 @@ def _new(db: sqlite3.Connection, features: Features) -> list[tuple[str, bytes, i
         near |= _near(before, sketches)
     names = {row: query for query, row in first.items()}
     triples = zip(rows, sketches, near.tolist(), strict=True)
-    return [(names[row], sketch.tobytes(), int(is_near)) for row, sketch, is_near in triples]
+    return [Asked(names[row], sketch.tobytes(), is_near) for row, sketch, is_near in triples]
 
 
 def _asked(db: sqlite3.Connection, queries: list[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from fedpate.federation import near_duplicates
 from fedpate.federation.near_duplicates import NEARNESS, NearDuplicates
+from fedpate.records import QueryBatch
 
 # On a line of places that are 0.6 of the limit apart, some stand near each other and some do not.
 places = st.lists(st.integers(0, 12), min_size=1, max_size=12)
@@ -15,6 +16,10 @@ places = st.lists(st.integers(0, 12), min_size=1, max_size=12)
 def question(place):
     """A question of two columns, at such a place on the logarithmic scale."""
     return np.array([np.expm1(5 + 0.6 * NEARNESS * place) * 1e-3, 1.0])
+
+
+def batch(features):
+    return QueryBatch(np.arange(len(features)), features)
 
 
 def expected(rounds):
@@ -37,10 +42,11 @@ def test_all_are_held_against_all_earlier_ones(tmp_path_factory, at_a_time, roun
             patch.setattr(near_duplicates, name, at_a_time)
         for places in rounds:
             features = np.stack([question(place) for place in places]).astype(np.float32)
-            before = asked.count_with(features)
-            asked.remember(features)
+            new = asked.look(batch(features))
+            before = asked.count() + sum(one.near for one in new)
+            asked.remember(new)
             assert asked.count() == before
-            assert asked.count_with(features) == before  # equal ones are repeats
+            assert asked.look(batch(features)) == []  # equal ones are repeats
     assert asked.count() == expected(rounds)
 
 
@@ -51,7 +57,7 @@ def test_many_copies_of_one_image_that_differ_a_little_are_all_counted(tmp_path)
     copies = np.repeat(image[None], 2000, axis=0)
     copies[np.arange(2000), 0, np.arange(2000) // 28 % 28, np.arange(2000) % 28] += 1
     copies[784:, 0, 0, 0] += (np.arange(2000 - 784) // 784 + 1).astype(np.uint8)
-    assert asked.count_with(copies) == len(np.unique(copies.reshape(2000, -1), axis=0)) - 1
+    assert sum(one.near for one in asked.look(batch(copies))) == len(np.unique(copies.reshape(2000, -1), axis=0)) - 1
     others = rng.integers(0, 256, (50, 1, 28, 28)).astype(np.uint8)
-    asked.remember(others)
+    asked.remember(asked.look(batch(others)))
     assert asked.count() == 0
