@@ -57,7 +57,10 @@ def test_many_copies_of_one_image_that_differ_a_little_are_all_counted(tmp_path)
     copies = np.repeat(image[None], 2000, axis=0)
     copies[np.arange(2000), 0, np.arange(2000) // 28 % 28, np.arange(2000) % 28] += 1
     copies[784:, 0, 0, 0] += (np.arange(2000 - 784) // 784 + 1).astype(np.uint8)
-    assert sum(one.near for one in asked.look(batch(copies))) == len(np.unique(copies.reshape(2000, -1), axis=0)) - 1
+    assert (
+        sum(one.near for one in asked.look(batch(copies)))
+        == len(np.unique(copies.reshape(2000, -1), axis=0)) - 1
+    )
     others = rng.integers(0, 256, (50, 1, 28, 28)).astype(np.uint8)
     asked.remember(asked.look(batch(others)))
     assert asked.count() == 0
