@@ -19,6 +19,7 @@ from fedpate.data.federated import Federated, federate
 from fedpate.data.sources import load_cached
 from fedpate.data.splits import split
 from fedpate.errors import ConfigError
+from fedpate.federation import overrides
 from fedpate.federation.answers import AnswerCache
 from fedpate.federation.cache_folder import default_store
 from fedpate.federation.guard import GuardedHospital
@@ -195,6 +196,7 @@ def _deployed_side(run: Run, deployment: Deployment) -> Side:
 
     They are cut as in a simulation; what a simulation would deal to hospitals is not looked at.
     """
+    overrides.require_hospitals(run.hospital_overrides, deployment.hospitals)
     dataset = load_cached(run.data)
     parts = split(dataset, run.data, rng.stream(run.seed, "split"))
     public = Federated(dataset, parts, NOBODY)

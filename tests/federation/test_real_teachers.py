@@ -95,3 +95,13 @@ def test_a_price_by_the_votes_alone_needs_no_private_teachers(sites):
     sites.policy(NAME, epsilon={"patient": 7.0})
     trained, _ = asked(sites, sites.run.teacher, MECHANISMS["none"]())
     assert code(trained) == Code.POLICY_EPSILON_PATIENT
+
+
+def test_an_override_of_a_hospital_that_is_not_in_the_federation_is_refused(sites):
+    stranger = replace(sites.run, hospital_overrides={"north": "mlp"})
+    with pytest.raises(ConfigError, match="must name hospitals of this federation, got 'north'"):
+        sites.side(stranger)
+    one = replace(sites.run, hospital_overrides={NAME: {"teacher": "dpsgd"}})
+    summary = sites.deploy("run", one)
+    assert summary["federation"]["dropped"] == []
+    assert summary["privacy"]["patient"]["routes"] is None  # the others are not private
