@@ -97,7 +97,7 @@ class Run:
     # `queries_by` looks at the student.
     rounds: int = 4
     baselines: str = "standard"  # simulation only: the models that the student is compared with
-    message_mb: float = 32.0  # bound on the features in one message, so on memory at both ends
+    message_mb: float = 32.0  # bound on one message (features, votes), so on memory at both ends
     join_s: float = 120.0  # how long the coordinator waits for hospitals to connect
     reply_s: float = 21600.0  # how long the coordinator waits for one round of replies
     verbose: bool = False
