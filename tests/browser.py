@@ -6,6 +6,7 @@ Needs Debian's `chromium` (or a Chrome) on the path and nothing else; see `find`
 import base64
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,7 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
+SILENT_S = 120  # the longest wait for a word of the browser, on a busy machine
 
 # The browser reads commands from descriptor 3 and writes to 4; shells move small numbers only.
 ON_3_AND_4 = """
@@ -148,6 +150,8 @@ class Browser:
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._unread:
+            ready, _, _ = select.select([self._source], [], [], SILENT_S)
+            assert ready, f"the browser has said nothing for {SILENT_S} s"
             more = self._source.read(1 << 16)
             assert more, "the browser has ended"
             self._unread += more
