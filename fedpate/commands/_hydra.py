@@ -4,7 +4,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
@@ -21,7 +22,21 @@ from fedpate.errors import ConfigError, FedPateError
 
 Task = Callable[[DictConfig, list[str], Path], None]  # composed settings, overrides, run directory
 
+LEVEL = "FEDPATE_CONSOLE_LEVEL"  # in the environment: other processes of a sweep read it too
+
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def few_lines() -> Iterator[None]:
+    """Inside, also where there is no terminal, stages are told to the log file only."""
+    before = os.environ.get(LEVEL)
+    os.environ.setdefault(LEVEL, "WARNING")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[LEVEL]
 
 
 class Jobs:
@@ -90,7 +105,7 @@ def run(verb: str, args: Sequence[str], task: Task) -> list[tuple[str, FedPateEr
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here instead of to the terminal
     level = "WARNING" if sys.stderr.isatty() else "INFO"  # a terminal has a progress bar instead
-    os.environ.setdefault("FEDPATE_CONSOLE_LEVEL", level)
+    os.environ.setdefault(LEVEL, level)
     sys.argv = [f"fedpate {verb}", *args]
     config.register()
     jobs = Jobs(task)

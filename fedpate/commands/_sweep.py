@@ -25,12 +25,10 @@ def main(args: Sequence[str], *, as_json: bool) -> int:
     Raises:
       ConfigError: settings that cannot be composed, or another process sweeps in this directory.
     """
-    # One line for each point, instead of one for each of its stages.
-    os.environ.setdefault("FEDPATE_CONSOLE_LEVEL", "WARNING")
     sweep = Sweep()
     token = _launched.set(sweep)
     try:
-        with observed_by(sweep), sweep.shown():
+        with observed_by(sweep), sweep.shown(), _hydra.few_lines():
             _hydra.run("simulate", args, PointTask(os.getpid()))
     finally:
         _launched.reset(token)

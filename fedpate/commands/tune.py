@@ -1,7 +1,6 @@
 """`fedpate tune`: a Pareto search, student accuracy against an epsilon that may be published."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +51,6 @@ def main(args: Sequence[str]) -> int:
     from fedpate.learning import extras
 
     extras.require("optuna", "fedpate tune")
-    os.environ.setdefault("FEDPATE_CONSOLE_LEVEL", "WARNING")  # a line per trial, not per stage
     options, overrides = _arguments(args)
     space = Space(overrides)
     _require_guarantee(overrides)
@@ -147,7 +145,9 @@ def _trial(trial: "Trial", space: "Space", options: Any) -> tuple[float, float]:
 
     for seed in options.seeds:
         place = str(folder / str(seed)).replace("'", "\\'")
-        refused = _hydra.run("tune", [*overrides, f"seed={seed}", f"hydra.run.dir='{place}'"], task)
+        typed = [*overrides, f"seed={seed}", f"hydra.run.dir='{place}'"]
+        with _hydra.few_lines():
+            refused = _hydra.run("tune", typed, task)
         if refused:
             _fail(trial, str(refused[0][1]))
     return _mean(trial, found, options.epsilon)

@@ -14,6 +14,7 @@ user and nobody else may write to them; whoever can write there as this user cou
 code. The checksum guards against damage, not against such a person.
 """
 
+import fcntl
 import hashlib
 import json
 import logging
@@ -22,6 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -118,6 +120,19 @@ class TeacherStore:
             Path(temporary).unlink(missing_ok=True)
             raise
         self._make_room(len(content))
+
+    @contextmanager
+    def alone(self, work: str) -> Iterator[None]:
+        """Inside, no other process does this work: it waits, and then finds what was stored.
+
+        Args:
+          work: a hash, in hexadecimal, that names it.
+        """
+        folder = self.folder / "locks"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (folder / work[:2]).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # goes with the process
+            yield
 
     def list(self) -> "list[Entry]":
         """All entries, the least recently used first."""

@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -92,6 +93,24 @@ def test_another_version_of_the_library_is_another_key(store, monkeypatch):
     before = store.key(MLP, table(30), UNTOUCHED, 1)
     monkeypatch.setattr(extras, "version", lambda _: "0.0")
     assert store.key(MLP, table(30), UNTOUCHED, 1) != before
+
+
+def test_the_same_work_is_done_by_one_at_a_time(store):
+    order = []
+
+    def second():
+        with store.alone("ab12"):
+            order.append("second")
+
+    with store.alone("ab12"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(timeout=0.3)
+        assert order == []
+        with store.alone("cd34"):  # other work does not wait
+            order.append("first")
+    thread.join(timeout=60)
+    assert order == ["first", "second"]
 
 
 def entry_file(store: TeacherStore) -> Path:

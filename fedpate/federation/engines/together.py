@@ -6,6 +6,7 @@ from flwr.app import RecordDict
 
 from fedpate.data.preprocessing import Preprocessing
 from fedpate.federation import progress, site, wire
+from fedpate.federation.hospital import training_id
 from fedpate.federation.private_teachers import is_private
 from fedpate.federation.settings import TrainSettings
 from fedpate.learning.teachers import Onnx, teacher_seed, train_teachers
@@ -43,13 +44,14 @@ def _train(
         for index, shard in enumerate(data.shards(partition)):
             shards.append(shard)
             seeds.append(teacher_seed(settings.seed, site.simulated_name(partition), index))
-    display = progress.current()
-    train_teachers(
-        settings.teacher,
-        shards,
-        preprocessing,
-        seeds,
-        device=settings.device,
-        store=site.simulated_store(simulation),
-        progress=lambda n: display.advance("teachers", n),
-    )
+    display, store = progress.current(), site.simulated_store(simulation)
+    with store.alone(training_id(settings, preprocessing)):  # other points of a sweep wait for them
+        train_teachers(
+            settings.teacher,
+            shards,
+            preprocessing,
+            seeds,
+            device=settings.device,
+            store=store,
+            progress=lambda n: display.advance("teachers", n),
+        )
