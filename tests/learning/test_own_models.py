@@ -1,6 +1,8 @@
 """What a hospital brings itself: programs and ONNX models."""
 
 import logging
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,3 +171,17 @@ def test_another_program_is_another_fingerprint(tmp_path):
     assert models.fingerprint("mlp") == ""
     program(tmp_path / "one", "pass\n")
     assert models.fingerprint("command") != before
+
+
+def test_the_program_shown_in_the_documentation_votes(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "model.md").read_text(encoding="utf-8")
+    shown = page.partition("```python\n")[2].partition("```")[0]
+    first, _, rest = shown.partition("\n")
+    assert first == "#!/usr/bin/env python3"
+    path = tmp_path / "program"
+    path.write_text(f"#!{sys.executable}\n{rest}")
+    path.chmod(0o700)
+    shard, test = table(200, seed=1), table(100, seed=2)
+    (teacher,) = train_teachers(Command(), [shard], UNTOUCHED, [1])
+    votes = teacher.by(path).votes(test.features)
+    assert (votes == test.labels).mean() > 0.7
