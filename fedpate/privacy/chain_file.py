@@ -173,7 +173,7 @@ class ChainFile:
                 self.form.create(self.db)
                 self.append(OPENED, {"owner": owner, "title": self.form.title})
         with self.reading():
-            first = next(iter(self._rows(0)), None)
+            first = next(iter(self._rows(0, 1)), None)
         if first is None or first.kind != OPENED or first.fields.get("owner") != owner:
             raise LedgerError(f"{self.path} is a {self.form.title} of another owner than {owner!r}")
 
@@ -191,10 +191,10 @@ class ChainFile:
             else:
                 return str(mode)
 
-    def _rows(self, after: int) -> list[Entry]:
+    def _rows(self, after: int, at_most: int = -1) -> list[Entry]:
         columns = "seq, time, kind, body, previous, hash"
-        query = f"SELECT {columns} FROM entries WHERE seq > ? ORDER BY seq"  # noqa: S608 - constant
-        return [Entry(*row) for row in self.db.execute(query, (after,))]
+        query = f"SELECT {columns} FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 - constant
+        return [Entry(*row) for row in self.db.execute(query, (after, at_most))]
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:

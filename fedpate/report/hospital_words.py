@@ -35,7 +35,7 @@ def check(
     ]
     if not findings:
         lines.append(f"coordinator  {coordinator} lets this hospital in")
-    return "\n".join(lines + [f"coordinator  {finding}" for finding in findings])
+    return "\n".join(lines + [f"warning      {finding}" for finding in findings])
 
 
 def status(found: Told) -> str:

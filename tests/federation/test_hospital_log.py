@@ -126,3 +126,24 @@ def test_run_is_for_approve_alone(sites):
         refused = fedpate("hospital", *args)
         assert (refused.code, refused.err.count("\n")) == (2, 1)
         assert "RUN must be given to approve" in refused.err
+
+
+def test_check_does_all_but_join(sites):
+    kit, data = sites.kit(NAME).folder, sites.files[NAME]
+    checked = fedpate("hospital", "check", kit, "--data", data)
+    assert checked.code == 0, checked.err
+    assert "of 85 patients, 30 columns" in checked.out
+    assert "teachers     up to 85, of 1 or more patients each" in checked.out
+    assert "cannot be reached" in checked.out  # no coordinator runs
+    for rules, words in (
+        ({"teachers": {"patients_per_teacher": 86}}, "--data must hold at least 86 patients"),
+        ({"task": {"classes": 3}}, "task.classes must be 2, the classes of --data, got 3"),
+        ({"task": {"classes": None, "features": ["age"]}}, "task.features must be the columns"),
+    ):
+        sites.policy(NAME, **rules)
+        refused = fedpate("hospital", "check", kit, "--data", data)
+        assert (refused.code, refused.err.count("\n")) == (2, 1)
+        assert words in refused.err
+        sites.policy(NAME, teachers={"patients_per_teacher": 1})
+    missing = fedpate("hospital", "check", kit, "--data", sites.folder / "none.csv")
+    assert (missing.code, "--data must be a file or a folder" in missing.err) == (2, True)

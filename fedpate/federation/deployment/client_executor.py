@@ -19,6 +19,7 @@ from flwr.supercore.constant import TaskType
 from flwr.supercore.heartbeat import HeartbeatSender, make_task_heartbeat_fn_http
 from flwr.supercore.interceptors import RuntimeTokenHttpInterceptor, RuntimeVersionHttpInterceptor
 from flwr.supercore.retry import make_simple_http_retry_invoker
+from flwr.supercore.run import RunNotRunningException
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
 
@@ -45,6 +46,8 @@ def main() -> None:
     def launch(token: str, _: Task) -> None:
         try:
             run(address, token, site_file, kit.policy)
+        except RunNotRunningException:  # not an Exception to Flower
+            log.info("a run ended before one of its messages was answered")
         except Exception:
             log.exception("a task could not be completed")
 

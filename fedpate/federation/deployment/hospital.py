@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from fedpate.data import own_records
 from fedpate.data.own_records import OwnRecords
 from fedpate.errors import ConfigError
 from fedpate.federation import yaml_file
@@ -58,6 +59,7 @@ def start(kit: HospitalKit, data: Path | None) -> None:
 def _run(kit: HospitalKit, data: Path | None) -> None:
     site = site_file(kit, data)
     of(kit, site).require_fit(Policy.read(kit.policy))  # a mistake is told now, before joining
+    own_records.load.cache_clear()  # this process only watches over those that use them
     warn_of_expiry("the authority's certificate", (kit.folder / "ca.crt").read_bytes())
     with supervising(kit.folder) as supervisor:
         state = kit.folder / STATE
