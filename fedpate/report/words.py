@@ -140,8 +140,11 @@ def three_sentences(summary: Summary) -> list[str]:
     out = f"The most voted class{noise} became the label of {labels['answered']} of these records"
     if labels["accuracy"] is not None:
         out += f" ({text.percent(labels['accuracy'])} of the labels are right)"
-    out += "; a new model, trained on these labels alone"
-    if student["accuracy"] is not None:
+    if not labels["answered"]:
+        out += "; a new model had nothing to learn from"
+    else:
+        out += "; a new model, trained on these labels alone"
+    if labels["answered"] and student["accuracy"] is not None:
         out += f", is right on {text.percent(student['accuracy'])} of records it has never seen"
     return [done, f"{out}.", _promise(summary)]
 

@@ -137,6 +137,7 @@ def test_a_void_guarantee_is_said_first_and_promised_nowhere():
     assert "no guarantee holds" in seen
     assert "nothing: seeded noise" in seen[seen.index("Certificate") :]
     assert "this run satisfies" not in seen
+    assert re.search(r"(?<!not )(?<!no )guaranteed", seen) is None
     assert "at most" not in seen
 
 
@@ -168,6 +169,16 @@ def test_the_certificate_can_be_checked_again():
     assert "not audited; fedpate audit 12-00-00" in certificate
     elsewhere = Outline(render(ledger="/srv/our ledger.sqlite")).text
     assert "fedpate ledger verify '/srv/our ledger.sqlite' --head" in elsewhere
+
+
+def test_a_run_without_an_answer_tells_of_no_student():
+    run, more = summary(), details()
+    run["labels"] |= {"answered": 0, "accuracy": None}
+    run["student"] |= {"accuracy": None, "balanced_accuracy": None}
+    seen = Outline(render(run, {**more, "student": None})).text
+    assert "a new model had nothing to learn from." in seen
+    assert "trained on these labels alone" not in seen
+    assert "none was scored" in seen
 
 
 def test_hospitals_that_left_are_named_with_the_reason():
