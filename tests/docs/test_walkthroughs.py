@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -49,7 +48,8 @@ def workplace(tmp_path, monkeypatch, store):
 def test_everything_on_a_page_works(page):
     ran, planned = 0, ""
     for block in doc_pages.blocks(DOCS / page):
-        if block.language == "python" and not block.text.startswith("#!"):  # a program, run below
+        # A program of the reader's is run by tests/learning/test_own_models.py.
+        if block.language == "python" and not block.text.startswith("#!"):
             exec(compile(block.text, page, "exec"), {})
         elif block.language == "text" and planned:
             # The planner draws no noise: what a page shows is what it says.
@@ -65,21 +65,6 @@ def test_everything_on_a_page_works(page):
                 ran += 1
                 planned += _words(done.out) if args[0] == "plan" else ""
     assert ran
-
-
-def test_the_program_on_the_page_about_models_is_a_teacher(workplace):
-    blocks = doc_pages.blocks(DOCS / "howto/model.md")
-    (program,) = [block.text for block in blocks if block.text.startswith("#!")]
-    _, _, body = program.partition("\n")
-    teacher = workplace / "teacher.py"
-    teacher.write_text(f"#!{sys.executable}\n{body}")
-    teacher.chmod(0o755)
-    done = fedpate(
-        *("simulate", "teacher=command", "models.command=./teacher.py", "hospitals=2"),
-        *("teachers_per_hospital=1", "queries=5", "baselines=false", "hydra.run.dir=run"),
-    )
-    assert done.code == 0, done.err
-    assert json.loads((workplace / "run" / "summary.json").read_text())["labels"]["asked"] == 5
 
 
 def test_the_tutorial_shows_the_prices_and_the_reference_the_keys_of_a_run():
