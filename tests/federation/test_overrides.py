@@ -15,6 +15,7 @@ from fedpate.federation.settings import Run
 from fedpate.learning import store as store_module
 from fedpate.learning.own_models import Models
 from fedpate.learning.teachers import Lightgbm, Mlp, SklearnTeacher, Xgboost
+from fedpate.privacy.mechanisms import MECHANISMS
 from programs import linear_onnx, program
 
 FIVE = {
@@ -125,3 +126,19 @@ def test_they_are_typed_and_travel_to_other_processes(tmp_path):
     assert Run.from_json(run.to_json()) == run
     moved = job.with_absolute_paths(small_run(tmp_path, models=Models(command="here")))
     assert moved.models.command.startswith("/")
+
+
+def test_points_of_a_sweep_wait_for_the_same_teachers(tmp_path, monkeypatch):
+    waited: list[str] = []
+    alone = store_module.TeacherStore.alone
+
+    def listen(store, work):
+        waited.append(work)
+        return alone(store, work)
+
+    monkeypatch.setattr(store_module.TeacherStore, "alone", listen)
+    for scale in (2.0, 3.0):
+        run = small_run(tmp_path / "store", mechanism=MECHANISMS["gnmax"](noise_scale=scale))
+        simulate(run, tmp_path / f"run-{scale}")
+    assert len(waited) == 2
+    assert len(set(waited)) == 1

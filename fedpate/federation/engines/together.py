@@ -6,8 +6,7 @@ from flwr.app import RecordDict
 
 from fedpate.data.preprocessing import Preprocessing
 from fedpate.federation import progress, site, wire
-from fedpate.federation.hospital import training_id
-from fedpate.federation.private_teachers import is_private
+from fedpate.federation.private_teachers import is_private, training_name
 from fedpate.federation.settings import TrainSettings
 from fedpate.learning.teachers import Onnx, teacher_seed, train_teachers
 
@@ -45,7 +44,8 @@ def _train(
             shards.append(shard)
             seeds.append(teacher_seed(settings.seed, site.simulated_name(partition), index))
     display, store = progress.current(), site.simulated_store(simulation)
-    with store.alone(training_id(settings, preprocessing)):  # other points of a sweep wait for them
+    # Other points of a sweep wait, whatever their run folders and mechanisms are.
+    with store.alone(training_name(settings, preprocessing)):
         train_teachers(
             settings.teacher,
             shards,
