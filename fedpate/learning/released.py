@@ -5,11 +5,21 @@ import warnings
 import numpy as np
 
 from fedpate.errors import NothingReleased, PredictionError
-from fedpate.records import LabelledData, QueryBatch, Release
+from fedpate.records import Ints, LabelledData, QueryBatch, Release
 
 
 def answered_records(pool: QueryBatch, release: Release, n_classes: int) -> LabelledData:
     """The pool's records that have a released label, in the order of the release.
+
+    Raises:
+      NothingReleased, PredictionError: as `answered_rows`.
+    """
+    rows = answered_rows(pool, release)
+    return LabelledData(pool.features[rows], release.labels[release.answered], n_classes)
+
+
+def answered_rows(pool: QueryBatch, release: Release) -> Ints:
+    """Where in the pool the records with a released label are, in the order of the release.
 
     Raises:
       NothingReleased: no query was answered.
@@ -28,7 +38,7 @@ def answered_records(pool: QueryBatch, release: Release, n_classes: int) -> Labe
         raise PredictionError(
             f"every released query must be in the pool, {missing.sum()} of {len(missing)} are not"
         )
-    return LabelledData(pool.features[rows], release.labels[answered], n_classes)
+    return rows
 
 
 def is_constant(answered: LabelledData) -> bool:

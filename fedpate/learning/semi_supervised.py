@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from fedpate import _check, rng
 from fedpate.data.preprocessing import Preprocessing
+from fedpate.learning.pool_settings import check_common, net_of, pace_of, view_of
 from fedpate.learning.released import answered_records, is_constant
-from fedpate.learning.teachers import Progress, check_channels, check_widths
+from fedpate.learning.teachers import Progress
 from fedpate.records import QueryBatch, Release
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from fedpate.learning.nets import Params
     from fedpate.learning.parallel import Stopped
     from fedpate.learning.problem import Problem
-    from fedpate.learning.views import View
 
     TrainOne = Callable[[Problem, np.random.Generator, Stopped], Params]
 
@@ -59,19 +59,10 @@ class FixMatchStudent:
     weak: float = 0.25  # how far weak views go: this share of the strong ones, nothing covered
 
     def __post_init__(self) -> None:
-        for name in ("channels", "hidden", "table_hidden"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        check_channels("student.channels", self.channels)
-        check_widths("student.hidden", self.hidden)
-        check_widths("student.table_hidden", self.table_hidden)
-        for name in ("members", "steps", "table_steps", "batch_size", "pool_ratio"):
-            _check.at_least(1, **{f"student.{name}": getattr(self, name)})
-        _check.positive(**{"student.learning_rate": self.learning_rate})
-        for name in ("max_shift", "max_turn", "max_zoom", "max_shear", "max_contrast", "noise"):
+        check_common(self)
+        for name in ("max_contrast", "pool_weight"):
             _check.non_negative(**{f"student.{name}": getattr(self, name)})
-        for name in ("weight_decay", "pool_weight"):
-            _check.non_negative(**{f"student.{name}": getattr(self, name)})
-        for name in ("averaging", "confidence", "smoothing", "bootstrap", "alignment"):
+        for name in ("confidence", "smoothing", "bootstrap", "alignment"):
             _check.unit(**{f"student.{name}": getattr(self, name)})
         for name in ("max_cover", "swapped", "weak"):
             _check.unit(**{f"student.{name}": getattr(self, name)})
@@ -81,19 +72,16 @@ class FixMatchStudent:
         from fedpate.learning import fixmatch
 
         return fixmatch.Recipe(
-            steps=self.steps if images else self.table_steps,
+            pace=pace_of(self, images=images),
             batch_size=self.batch_size,
             pool_ratio=self.pool_ratio,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            averaging=self.averaging,
             confidence=self.confidence,
             smoothing=self.smoothing,
             bootstrap=self.bootstrap,
             alignment=self.alignment,
             pool_weight=self.pool_weight,
-            weak=_view(self, self.weak, images=images),
-            strong=_view(self, 1.0, images=images),
+            weak=view_of(self, self.weak, images=images),
+            strong=view_of(self, images=images),
         )
 
     def fit(
@@ -117,20 +105,70 @@ class FixMatchStudent:
         return fit_members(self, train, pool, release, n_classes, preprocessing, seed, progress)
 
 
-def _view(student: FixMatchStudent, share: float, *, images: bool) -> "View":
-    """The strong view for a share of 1; weaker, and nothing covered, for less."""
-    from fedpate.learning.views import ImageView, RowView
+@dataclass(frozen=True)
+class MixMatchStudent:
+    """Networks whose answer between two records has to be between theirs, on the whole pool.
 
-    if not images:
-        return RowView(share * student.noise, student.swapped if share == 1 else 0.0)
-    return ImageView(
-        share * student.max_shift,
-        share * student.max_turn,
-        share * student.max_zoom,
-        share * student.max_shear,
-        student.max_contrast if share == 1 else 0.0,
-        student.max_cover if share == 1 else 0.0,
-    )
+    `fedpate.learning.mixmatch` says how, and why this and not virtual adversarial training.
+    """
+
+    name: ClassVar[str] = "mixmatch"
+    members: int = 2  # networks whose probabilities are averaged; one per core at a time
+    channels: tuple[int, ...] = (16, 32, 64)  # of each convolution, for images
+    hidden: tuple[int, ...] = ()  # widths of the dense layers before the classes, for images
+    table_hidden: tuple[int, ...] = (64,)  # the same for tables
+    steps: int = 1000
+    table_steps: int = 400
+    batch_size: int = 64  # labelled records per step
+    pool_ratio: int = 2  # records of the pool per labelled one
+    learning_rate: float = 0.006
+    weight_decay: float = 0.05
+    averaging: float = 0.98  # memory per step of the average of the weights, which is the student
+    sharpening: float = 0.5  # temperature of the average's opinion
+    mixing: float = 0.75  # parameter of the Beta distribution of mixtures
+    smoothing: float = 0.1  # share of a label's mass that is spread over all classes
+    pool_weight: float = 10.0  # of the pool's squared error beside the labels' cross-entropy
+    max_shift: float = 0.07  # views: share of its side by which an image is moved
+    max_turn: float = 12.0  # degrees by which it is turned
+    max_zoom: float = 0.15  # logarithm of the largest factor by which each axis is scaled
+    max_shear: float = 0.15  # share of its distance from the middle by which a row slides
+    noise: float = 0.1  # views of rows: standard deviation of the noise on each feature
+
+    def __post_init__(self) -> None:
+        check_common(self)
+        _check.positive(**{"student.sharpening": self.sharpening, "student.mixing": self.mixing})
+        _check.unit(**{"student.smoothing": self.smoothing})
+        _check.non_negative(**{"student.pool_weight": self.pool_weight})
+
+    def fit(
+        self,
+        pool: QueryBatch,
+        release: Release,
+        n_classes: int,
+        preprocessing: Preprocessing,
+        seed: int,
+        *,
+        device: str = "cpu",
+        progress: Progress | None = None,
+    ) -> "FittedStudent":
+        """MixMatch for each member."""
+        from fedpate.learning import mixmatch
+
+        def train(problem: "Problem", own: "np.random.Generator", stopped: "Stopped") -> "Params":
+            images = bool(problem.net.blocks)
+            recipe = mixmatch.MixRecipe(
+                pace=pace_of(self, images=images),
+                batch_size=self.batch_size,
+                pool_ratio=self.pool_ratio,
+                sharpening=self.sharpening,
+                mixing=self.mixing,
+                smoothing=self.smoothing,
+                pool_weight=self.pool_weight,
+                view=view_of(self, images=images),
+            )
+            return mixmatch.train(problem, recipe, own, device, stopped)
+
+        return fit_members(self, train, pool, release, n_classes, preprocessing, seed, progress)
 
 
 def fit_members(
@@ -150,7 +188,7 @@ def fit_members(
       train: one network.
       pool, release, n_classes, preprocessing, seed, progress: as for `Student.fit`.
     """
-    from fedpate.learning import fitted_student, nets, parallel
+    from fedpate.learning import fitted_student, parallel
     from fedpate.learning.fitted import TorchTeacher
     from fedpate.learning.problem import Problem
 
@@ -158,10 +196,7 @@ def fit_members(
     if is_constant(answered):
         return fitted_student.ConstantStudent(int(answered.labels[0]), n_classes)
     shape = preprocessing.apply(answered.features[:1]).shape[1:]
-    if len(shape) == 1:
-        net = nets.mlp(shape, student.table_hidden, n_classes)
-    else:
-        net = nets.fine_cnn(shape, student.channels, student.hidden, n_classes)
+    net = net_of(student, shape, n_classes)
     problem = Problem.of(net, answered, pool, preprocessing)
 
     def member(index: int, stopped: "Stopped") -> TorchTeacher:

@@ -4,9 +4,12 @@ import pytest
 from fedpate.errors import ConfigError, NothingReleased, PredictionError
 from fedpate.learning.fitted_student import ConstantStudent, NetStudent
 from fedpate.learning.released import answered_records
-from fedpate.learning.semi_supervised import FixMatchStudent
 from fedpate.learning.students import (
     STUDENTS,
+    DistillStudent,
+    FixMatchStudent,
+    MixMatchStudent,
+    PseudoLabelStudent,
     SklearnStudent,
     Student,
     TorchStudent,
@@ -16,10 +19,17 @@ from fedpate.rng import stream
 from learning_cases import DIGITS, UNTOUCHED, digits, table
 
 QUICK = {"epochs": 20, "min_steps": 1, "max_steps": 120, "learning_rate": 0.02}
-FIXMATCH = FixMatchStudent(
-    members=1, channels=(8, 16), steps=150, table_steps=100, batch_size=32, learning_rate=0.01
-)
-KINDS = [TorchStudent(channels=(8,), hidden=(16,), **QUICK), FIXMATCH, SklearnStudent()]
+SMALL = {"channels": (8, 16), "steps": 150, "table_steps": 60, "learning_rate": 0.01}
+KINDS = [
+    TorchStudent(channels=(8,), hidden=(16,), **QUICK),
+    FixMatchStudent(members=1, batch_size=32, **SMALL),
+    MixMatchStudent(members=1, batch_size=32, **SMALL),
+    PseudoLabelStudent(
+        members=1, channels=(8,), hidden=(16,), repeats=1, epochs=10, table_epochs=40
+    ),
+    DistillStudent(folds=2, repeats=1, batch_size=64, **SMALL),
+    SklearnStudent(),
+]
 each_kind = pytest.mark.parametrize("student", KINDS, ids=lambda kind: kind.name)
 
 
@@ -34,7 +44,9 @@ def release(queries: QueryBatch, rows: np.ndarray) -> Release:
 
 
 def test_the_registry_is_closed_and_speaks_the_users_names():
-    assert list(STUDENTS) == ["torch", "fixmatch", "sklearn"]
+    assert list(STUDENTS) == [
+        *("torch", "fixmatch", "mixmatch", "pseudo_label", "distill", "sklearn")
+    ]
     for name, cls in STUDENTS.items():
         assert cls.name == name
         assert isinstance(cls(), Student)

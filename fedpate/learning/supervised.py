@@ -1,0 +1,144 @@
+"""Students that learn from the released labels alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from fedpate import _check, rng
+from fedpate.data.preprocessing import Preprocessing
+from fedpate.learning.released import answered_records, is_constant
+from fedpate.learning.schedule import Training
+from fedpate.learning.teachers import (
+    SKLEARN_MODELS,
+    Progress,
+    check_channels,
+    check_widths,
+)
+from fedpate.records import LabelledData, QueryBatch, Release
+
+if TYPE_CHECKING:
+    from fedpate.learning.fitted import TorchTeacher
+    from fedpate.learning.fitted_student import FittedStudent
+    from fedpate.learning.nets import Net
+
+
+@dataclass(frozen=True)
+class TorchStudent:
+    """Small networks trained on the released labels; their probabilities are averaged.
+
+    Convolutions for images, dense layers only for tables.
+    """
+
+    name: ClassVar[str] = "torch"
+    members: int = 5  # networks that differ in their initial weights and batch order
+    channels: tuple[int, ...] = (16, 64)  # of each convolution, for images
+    hidden: tuple[int, ...] = (64,)  # widths of the dense layers before the classes
+    epochs: int = 80  # passes over the released images
+    table_epochs: int = 10  # passes over the released rows: their wrong labels are soon learned too
+    min_steps: int = 20
+    max_steps: int = 3000
+    batch_size: int = 32
+    learning_rate: float = 0.006
+    weight_decay: float = 0.1
+    max_shift: float = 0.07  # share of its side by which a training image is moved at random
+    max_turn: float = 15.0  # degrees by which it is turned
+    max_zoom: float = 0.25  # logarithm of the largest factor by which each axis is scaled
+    max_shear: float = 0.25  # share of its distance from the middle by which a row slides
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(self.channels))
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        _check.at_least(1, **{"student.members": self.members})
+        _check.at_least(1, **{"student.table_epochs": self.table_epochs})
+        check_channels("student.channels", self.channels)
+        check_widths("student.hidden", self.hidden)
+        Training.of(self).check("student")
+
+    def net(self, record_shape: tuple[int, ...], n_classes: int) -> "Net":
+        """A cnn for images, an mlp for rows."""
+        from fedpate.learning import nets
+
+        if len(record_shape) == 1:
+            return nets.mlp(record_shape, self.hidden, n_classes)
+        return nets.cnn(record_shape, self.channels, self.hidden, n_classes)
+
+    def fit(
+        self,
+        pool: QueryBatch,
+        release: Release,
+        n_classes: int,
+        preprocessing: Preprocessing,
+        seed: int,
+        *,
+        device: str = "cpu",
+        progress: Progress | None = None,
+    ) -> "FittedStudent":
+        """Supervised training of each member."""
+        from fedpate.learning import fitted_student
+
+        answered = answered_records(pool, release, n_classes)
+        if is_constant(answered):
+            return fitted_student.ConstantStudent(int(answered.labels[0]), n_classes)
+        seeds = [rng.stream_seed(seed, "student", member) for member in range(self.members)]
+        networks = self.networks([answered] * self.members, preprocessing, seeds, device, progress)
+        return fitted_student.NetStudent(networks)
+
+    def networks(
+        self,
+        shards: Sequence[LabelledData],
+        preprocessing: Preprocessing,
+        seeds: Sequence[int],
+        device: str,
+        progress: Progress | None,
+    ) -> "list[TorchTeacher]":
+        """One network for each shard and seed."""
+        from fedpate.learning import torch_teachers
+
+        training = Training.of(self)
+        if shards[0].features.ndim == 2:
+            training = replace(training, epochs=self.table_epochs)
+        found: dict[int, TorchTeacher] = {}
+
+        def finished(index: int, network: "TorchTeacher") -> None:
+            found[index] = network
+            if progress is not None:
+                progress(1)
+
+        torch_teachers.fit_all(self.net, training, shards, preprocessing, seeds, device, finished)
+        return [found[index] for index in range(len(shards))]
+
+
+@dataclass(frozen=True)
+class SklearnStudent:
+    """A scikit-learn classifier from the teachers' closed list."""
+
+    name: ClassVar[str] = "sklearn"
+    model: str = "logistic_regression"
+
+    def __post_init__(self) -> None:
+        _check.one_of(SKLEARN_MODELS, **{"student.model": self.model})
+
+    def fit(
+        self,
+        pool: QueryBatch,
+        release: Release,
+        n_classes: int,
+        preprocessing: Preprocessing,
+        seed: int,
+        *,
+        device: str = "cpu",  # noqa: ARG002 - scikit-learn runs on the CPU
+        progress: Progress | None = None,
+    ) -> "FittedStudent":
+        """Fit on the answered queries."""
+        from fedpate.learning import fitted_student
+
+        answered = answered_records(pool, release, n_classes)
+        if is_constant(answered):
+            return fitted_student.ConstantStudent(int(answered.labels[0]), n_classes)
+        own_seed = rng.stream_seed(seed, "student")
+        student = fitted_student.ClassifierStudent.fit(
+            self.model, answered, preprocessing, own_seed
+        )
+        if progress is not None:
+            progress(1)
+        return student
