@@ -36,7 +36,7 @@ def rows(places: Sequence[Path]) -> list[Row]:
         for folder in sweep.run_folders(place):
             name = folder.relative_to(place).as_posix()
             found.append(sweep.read_row(folder, prefix + (place.name if name == "." else name)))
-        for point in Points(place).ended().values():
+        for point in sorted(Points(place).ended().values(), key=lambda point: point.number):
             if point.error is not None:
                 settings = sweep.typed(point.overrides)
                 found.append(Row(f"{prefix}{point.folder}", settings, {}, point.error))

@@ -112,6 +112,8 @@ def run(verb: str, args: Sequence[str], task: Task) -> list[tuple[str, FedPateEr
     start = hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")
     try:
         start(jobs.__call__)()
+    except FedPateError:  # of the sweeper: it is in our words already
+        raise
     except (HydraException, OmegaConfBaseException) as error:
         if jobs.inside:
             raise
@@ -120,6 +122,8 @@ def run(verb: str, args: Sequence[str], task: Task) -> list[tuple[str, FedPateEr
     except (OSError, ValueError) as error:  # ValueError: the log file could not be opened
         if jobs.inside:
             raise
+        if str(error).startswith("Only one of"):  # --multirun, --cfg, ...
+            raise ConfigError(str(error)) from error
         reason = getattr(error.__cause__ or error, "strerror", None) or str(error)
         place = getattr(error.__cause__ or error, "filename", None)
         raise ConfigError(

@@ -132,6 +132,17 @@ def test_a_bug_in_one_point_stops_no_other(monkeypatch):
     assert Path("s/1/summary.json").is_file()
 
 
+def test_a_sweep_of_failures_alone_says_so_and_has_no_pictures():
+    done = fedpate("simulate", "-m", *SMALL, "queries=100001,100000", "hydra.sweep.dir=s")
+    assert done.code == 2
+    assert "2 failed" in done.out
+    assert [row["settings.queries"] for row in table(Path("s"))] == ["100001", "100000"]
+    assert not list(Path("s").glob("*.svg"))
+    both = fedpate("simulate", "-m", "--cfg", "job", "seed=0,1")
+    assert both.code == 2
+    assert both.err.startswith("fedpate simulate: Only one of")
+
+
 @pytest.mark.parametrize(
     ("launcher", "seeds"),
     [(("joblib", "hydra.launcher.n_jobs=2"), "0,1"), (("submitit_local",), "0")],
@@ -151,6 +162,11 @@ def test_two_sweeps_in_one_directory_at_once_are_refused(workplace):
     points = Points(workplace)
     with points.locked():
         assert points.busy()
+        refused = fedpate("simulate", "-m", *SMALL, "seed=0,1", f"hydra.sweep.dir={workplace}")
+        assert refused.code == 2
+        assert refused.err.startswith(
+            "fedpate simulate: hydra.sweep.dir must not be in use by another sweep, got"
+        )
         with pytest.raises(ConfigError, match="in use by another sweep"), points.locked():
             pass
     assert not points.busy()
