@@ -44,7 +44,7 @@ def main(args: Sequence[str]) -> int:
       EngineError: it did not start; nothing is left running.
     """
     parser = Parser(add_help=False)
-    parser.add_argument("action", choices=("start", "status", "stop"))
+    parser.add_argument("action", metavar="start|status|stop", choices=("start", "status", "stop"))
     parser.add_argument("--hospitals", type=int)
     parser.add_argument("--folder", type=Path, default=Path("fedpate-poc"))
     parser.add_argument("--json", action="store_true")
