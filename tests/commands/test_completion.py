@@ -46,7 +46,10 @@ def test_every_verb_is_offered_with_what_it_does():
             ["privacy.on_budget=stop", "privacy.on_budget=truncate"],
         ),
         ("fedpate simulate hydra.r", ["hydra.run.dir="]),
-        ("fedpate simulate experiment=mnist_250", ["experiment=mnist_250"]),
+        (
+            "fedpate simulate experiment=",
+            [f"experiment={name}" for name in _conf.options("experiment")],
+        ),
         ("fedpate simulate data=csv data.pat", ["data.path=", "data.patient="]),
         ("fedpate ledger ", ["show", "verify"]),
         ("fedpate ledger show --d", ["--delta"]),
