@@ -1,4 +1,4 @@
-"""What Flower, Ray and MLflow read when they are imported: nothing is reported to anybody."""
+"""What libraries read when they are imported: nothing is reported to anybody."""
 
 import os
 
@@ -9,6 +9,7 @@ ENVIRONMENT = {
     "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime: names and hashes of models
 }
 
 

@@ -121,10 +121,10 @@ def extras() -> Check:
 
 
 def telemetry() -> Check:
-    """Whether Flower, Ray and MLflow are kept from reporting to anybody."""
+    """Whether Flower, Ray, MLflow and onnxruntime are kept from reporting to anybody."""
     open_ones = [key for key, value in ENVIRONMENT.items() if os.environ.get(key, value) != value]
     if not open_ones:
-        return Check("telemetry", OK, "off (Flower, Ray, MLflow)")
+        return Check("telemetry", OK, "off (Flower, Ray, MLflow, onnxruntime)")
     return Check(
         "telemetry", PROBLEM, "on: " + ", ".join(open_ones), f"unset {' '.join(open_ones)}"
     )

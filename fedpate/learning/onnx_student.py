@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 import fedpate
 from fedpate.data.schema import Schema
@@ -17,6 +16,7 @@ from fedpate.errors import DataError
 from fedpate.learning import student_graphs
 from fedpate.learning.fitted_student import FittedStudent
 from fedpate.learning.onnx_graph import INPUT, OUTPUT
+from fedpate.learning.onnx_runtime import onnxruntime
 from fedpate.records import Features, Floats
 
 SCHEMA_KEY = "fedpate.schema"

@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from fedpate.errors import DataError
 from fedpate.learning.fitted import one_hot
+from fedpate.learning.onnx_runtime import onnxruntime
 from fedpate.learning.stored_format import Arrays, as_bytes
 from fedpate.records import Features, Floats, Ints
 

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -111,3 +115,11 @@ def test_records_of_another_shape_are_refused(tmp_path):
     export(ConstantStudent(0, 2), gaps(0.0), schema(2), tmp_path / "student.onnx")
     with pytest.raises(DataError, match=r"must have shape \(5,\), got \(4,\)"):
         OnnxStudent.load(tmp_path / "student.onnx").predict(gaps(0.0)[:, :4])
+
+
+def test_onnxruntime_reports_nothing(tmp_path):
+    unset = ("ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI", "XDG_CACHE_HOME")
+    environment = {key: value for key, value in os.environ.items() if key not in unset}
+    command = [sys.executable, "-c", "import fedpate.learning.onnx_student"]
+    subprocess.run(command, check=True, env={**environment, "HOME": str(tmp_path)})
+    assert not list(tmp_path.iterdir())  # no device id, no store of reports
