@@ -12,8 +12,10 @@ import pytest
 import federation_worker
 from federated import small_run
 from fedpate.errors import BudgetExceeded, ConfigError, NothingReleased, QuorumError
+from fedpate.federation import evaluation, site
 from fedpate.federation.engines import simulate
 from fedpate.federation.hospital import Hospital
+from fedpate.federation.progress import LogProgress
 from fedpate.federation.purchase import Purchase
 from fedpate.federation.settings import Budget, Privacy
 from fedpate.learning.fitted_student import load_student
@@ -21,6 +23,7 @@ from fedpate.learning.selection import SELECTORS
 from fedpate.privacy.accounting import guarantee
 from fedpate.privacy.ledger import PrivacyLedger
 from fedpate.privacy.mechanisms import MECHANISMS
+from fedpate.records import Release
 
 
 @pytest.fixture
@@ -483,3 +486,15 @@ def test_interactive_learns_from_chosen_queries(run, tmp_path):
     paid = charges(tmp_path / "run" / "ledger.sqlite")
     assert [n for n, _ in paid].count(15) >= 4  # a gate per round, then that round's answers
     assert sum(n for n, _ in paid) <= 120
+
+
+def test_a_student_is_trained_without_test_set_and_truth(run, tmp_path):
+    side = site.coordinator_side(run, tmp_path)
+    bare = replace(side, test=None, truth=None)
+    release = Release(side.pool.query_ids[:20], np.arange(20) % 2)
+    asked = side.pool.features[20:]
+    first, second = (
+        evaluation.train_student(run, one, release, LogProgress()).predict(asked)
+        for one in (side, bare)
+    )
+    assert np.array_equal(first, second)
