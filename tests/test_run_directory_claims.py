@@ -22,7 +22,7 @@ for _ in range(20):
 
 
 def hydra(run: str, sweep: str = "multirun/x"):
-    parts = {"run": {"dir": run}, "sweep": {"dir": sweep}, "overrides": {"hydra": []}}
+    parts = {"run": {"dir": run}, "sweep": {"dir": sweep}, "overrides": {"hydra": [], "task": []}}
     return OmegaConf.create({"hydra": parts})
 
 
