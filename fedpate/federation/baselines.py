@@ -78,7 +78,7 @@ def compare(
         return Baselines(found, {})
     names = [site.simulated_name(hospital) for hospital in range(side.n_hospitals)]
     whole = [_all_records(truth, hospital) for hospital in range(side.n_hospitals)]
-    test, private = side.test, everything and math.isfinite(epsilon)
+    test, private = side.test, everything and averaged.LEAST_EPSILON <= epsilon < math.inf
     steps = len(whole) + (run.baselines != "local") + averaged.ROUNDS * (everything + private)
     with staged(progress, "baselines", steps):
         single = _train(run, side, list(zip(names, whole, strict=True)), progress)

@@ -10,25 +10,22 @@ gradient is clipped, and Gaussian noise is added to the sum over a Poisson sampl
 import math
 import warnings
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 import torch
-from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
-from dp_accounting.rdp import RdpAccountant
 from torch.nn import functional
 
 from fedpate import rng
 from fedpate.learning.loop import train_one
 from fedpate.learning.nets import Net, Params
 from fedpate.learning.schedule import Training, make_schedule
+from fedpate.privacy import dpsgd
 
 ROUNDS = 20
 CLIP = 1.0  # L2 norm of one record's gradient
 PRIVATE_RATE = 0.5  # learning rate of DP-SGD, per clipped mean gradient
-LEAST_NOISE = 0.1  # standard deviation over `CLIP`: with less, any epsilon is a number only
-ORDERS = (*range(2, 33), 48, 64, 128, 256, 1024)  # of Renyi; whole ones have a short sum
+LEAST_EPSILON = 1e-3  # with less, the noise hides everything and may be out of reach
 FEWEST_SAMPLED = 32  # records in a Poisson sample, expected
 SAMPLES_PER_ROUND = 4  # at most: a sample is a quarter of the records, or more
 
@@ -65,12 +62,11 @@ class PrivateUpdates:
     sends in `ROUNDS` rounds together is (epsilon, delta)-DP; hospitals have different patients, so
     this is the price of all of it (parallel composition).
 
-    The accountant's theorem is for adding or removing a record. To replace one is to remove one
-    and to add another: (e, d) there is (2 e, d (1 + exp(e))) here, so half of epsilon is spent.
-    The noise comes from a seed: good for a comparison, and no guarantee to anybody.
+    The noise is the least with which `fedpate.privacy.dpsgd`, the accountant of DP-SGD teachers,
+    proves it. It comes from a seed: good for a comparison, and no guarantee to anybody.
     """
 
-    epsilon: float
+    epsilon: float  # finite, at least `LEAST_EPSILON`
     delta: float
 
     def update(
@@ -106,10 +102,9 @@ class PrivateUpdates:
 
     def noise(self, n_records: int) -> float:
         """Standard deviation of the noise over `CLIP` that a hospital of this size needs."""
-        half = self.epsilon / 2
-        return _noise(
-            half,
-            self.delta / (1 + math.exp(min(half, 500.0))),
+        return dpsgd.noise_multiplier(
+            self.epsilon,
+            self.delta,
             sampling_rate(n_records),
             ROUNDS * samples_per_round(n_records),
         )
@@ -123,27 +118,3 @@ def sampling_rate(n_records: int) -> float:
 def samples_per_round(n_records: int) -> int:
     """Steps that visit a record once per round, in expectation."""
     return math.ceil(1 / sampling_rate(n_records))
-
-
-@lru_cache(maxsize=256)
-def _noise(epsilon: float, delta: float, sample_rate: float, steps: int) -> float:
-    """The least noise, to half a percent, with which `steps` samples cost at most (epsilon, delta).
-
-    For adding or removing a record, by Renyi differential privacy; rounded up.
-    """
-    low, high = LEAST_NOISE, 2 * LEAST_NOISE
-    while _epsilon(high, delta, sample_rate, steps) > epsilon:
-        low, high = high, 2 * high
-    while high / low > 1.005:
-        middle = math.sqrt(low * high)
-        if _epsilon(middle, delta, sample_rate, steps) > epsilon:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _epsilon(noise: float, delta: float, sample_rate: float, steps: int) -> float:
-    step = PoissonSampledDpEvent(sample_rate, GaussianDpEvent(noise))
-    found: float = RdpAccountant(ORDERS).compose(step, steps).get_epsilon(delta)
-    return found

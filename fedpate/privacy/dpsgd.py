@@ -52,6 +52,7 @@ _INTERVAL = 1e-3  # of privacy losses in a distribution, which errs upwards
 _SPLITS = 33  # values of e1 / epsilon that are tried
 _SMALLEST, _LARGEST = 0.2, 2.0**20  # noise multipliers that are considered
 _ACCURACY = 1e-3  # relative, of a noise multiplier; rounded up
+_MOST = 500.0  # of epsilon to the group's bound, whose exponential would overflow
 
 
 @lru_cache(maxsize=64)
@@ -113,7 +114,7 @@ def _noise_multiplier(target_epsilon: float, delta_: float, q: float, steps: int
 
 
 def _by_group(sigma: float, q: float, steps: int, epsilon: float) -> float:
-    first = np.linspace(0.0, epsilon, _SPLITS)
+    first = np.linspace(0.0, min(epsilon, _MOST), _SPLITS)  # delta falls as epsilon grows
     losses = _removal_or_addition(sigma, q, steps)
     found = np.array([losses.get_delta_for_epsilon(float(value)) for value in first])
     return float(np.min(found + np.exp(first) * found[::-1]))

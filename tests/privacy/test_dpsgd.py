@@ -58,6 +58,12 @@ def test_several_steps_are_never_priced_below_a_sampled_attack():
     assert dpsgd.delta(sigma, q, 2, epsilon) >= hockey_stick(law(1.0), law(-1.0), epsilon)
 
 
+@pytest.mark.parametrize("epsilon", [1000.0, 1e9])
+def test_a_very_large_epsilon_overflows_nothing(epsilon):
+    assert 0 <= dpsgd._by_group(1.0, 0.25, 20, epsilon) < 1e-6
+    assert dpsgd.noise_multiplier(epsilon, 1e-5, 0.25, 2) < 0.5
+
+
 def test_removal_and_addition_agree_with_opacus():
     sigma, q, steps, delta = 1.1, 0.02, 300, 1e-5
     accountant = RDPAccountant()
