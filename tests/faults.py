@@ -56,6 +56,13 @@ class Hurt(Federation):
             book = ledger.book()
             return [(c.n_queries, book.state(id_)) for id_, (_, c) in book.charges.items()]
 
+    def released(self, side):
+        """The labels in a side's ledger, as `labels.csv` has them, in the order of the queries."""
+        path = self.state(side) / "ledger.sqlite"
+        with contextlib.closing(sqlite3.connect(path)) as ledger:
+            rows = ledger.execute("SELECT label FROM labels ORDER BY rowid").fetchall()
+        return [str(label) for (label,) in rows]
+
     def decisions(self, hospital, action):
         """The codes with which a hospital has answered such requests; 0 is an answer."""
         with contextlib.closing(sqlite3.connect(self.state(hospital) / "log.sqlite")) as log:

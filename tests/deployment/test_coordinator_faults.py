@@ -14,6 +14,10 @@ pytestmark = pytest.mark.processes
 PAUSING = Path(__file__).parents[1] / "pausing"
 TRAIN, PREDICT = "train.teachers", "query.predict"
 HOSPITALS = ("north", "south")
+RUN_FILES = {
+    *("summary.json", "report.html", "labels.csv", "details.json", "ledger.sqlite", "fedpate.log"),
+    *("student.pt", "student.onnx"),
+}
 
 
 class Pauses:
@@ -52,19 +56,24 @@ def test_a_coordinator_that_is_killed_pays_once_and_a_dishonest_one_learns_nothi
         for name in HOSPITALS:
             federation.hospital(name)
         coordinator.wait_for(" joined (", times=2)
-        killed_at_each_step(federation, pauses)
-        without_its_superlink(federation, pauses)
+        asked = killed_at_each_step(federation, pauses)
+        without_its_superlink(federation, pauses, asked)
         asking_too_much(federation)
     finally:
         federation.stop()
 
 
 def killed_at_each_step(federation, pauses):
-    """Before the charge, after it, after the release: the same command goes on from there."""
+    """Before the charge, after it, after the release, while the student trains.
+
+    The same command goes on from there. Returns how often each hospital was asked for votes
+    before the release: later runs need none.
+    """
     for moment, victim, charged in (
         ("voted", "deploy", []),
         ("charged", "coordinator", [(20, "open")]),
         ("released", "deploy", [(20, "released")]),
+        ("student", "coordinator", [(20, "released")]),
     ):
         pauses.at(moment)
         run = federation.deploy("run", "queries=20")
@@ -81,11 +90,17 @@ def killed_at_each_step(federation, pauses):
         assert not (federation.folder / "run" / "summary.json").exists()
         for name in HOSPITALS:
             assert federation.charges(name) == [(20, "released")], name
+        if moment == "released":
+            asked = {name: federation.asked(name, PREDICT) for name in HOSPITALS}
+    return asked
 
 
-def without_its_superlink(federation, pauses):
-    """The SuperLink dies while the student trains, which needs no hospital and no SuperLink."""
-    asked = {name: federation.asked(name, PREDICT) for name in HOSPITALS}
+def without_its_superlink(federation, pauses, asked):
+    """The SuperLink dies while the student trains, which needs no hospital and no SuperLink.
+
+    That run completes what the killed ones left: their labels, their one charge, all files.
+    """
+    labels = federation.released("coordinator")
     pauses.at("student")
     run = federation.deploy("run", "queries=20")
     pauses.wait(run)
@@ -95,7 +110,10 @@ def without_its_superlink(federation, pauses):
     assert run.process.wait(PATIENCE_S) == 0, run.text()
     assert federation.summary("run")["labels"]["from_cache"] == 20
     assert federation.charges("coordinator") == [(20, "released")]
-    assert {name: federation.asked(name, PREDICT) for name in HOSPITALS} == asked
+    assert list(federation.labels("run").values()) == labels
+    assert {path.name for path in (federation.folder / "run").iterdir()} >= RUN_FILES
+    for name in HOSPITALS:
+        assert federation.asked(name, PREDICT) == asked[name], name
 
 
 def asking_too_much(federation):
