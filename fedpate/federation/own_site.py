@@ -67,6 +67,7 @@ class Site:
                 f"{SITE}.hospital must be {kit.hospital!r}, got {content['hospital']!r}"
             )
         fields = yaml_file.section(content, "data")
+        fields = {**fields, "classes": _class_names(fields.get("classes"))}
         device = content.get("device") or "cpu"
         if not isinstance(device, str):
             raise ConfigError(f"{SITE}.device must be text, got {device!r}")
@@ -161,6 +162,22 @@ class Site:
             near=NearDuplicates(self.state / ASKED) if limited else None,
             approved=self.log().approved,
         )
+
+
+def _class_names(classes: object) -> object:
+    """Classes as a person writes them: in YAML `[0, 1]` is numbers and `[no, yes]` truth values.
+
+    Raises:
+      ConfigError: there are truth values, which do not tell how the records spell them.
+    """
+    if not isinstance(classes, list):
+        return classes
+    if any(isinstance(name, bool) for name in classes):
+        raise ConfigError(
+            f"{SITE}: data.classes must be names, got {listed([str(name) for name in classes])}; "
+            "put yes, no, true, false, on and off in quotes"
+        )
+    return [str(name) if isinstance(name, int) else name for name in classes]
 
 
 def owner(kit: HospitalKit) -> str:

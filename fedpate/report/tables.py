@@ -80,7 +80,7 @@ def _statement_row(row: Mapping[str, Any], units: list[str]) -> list[str]:
     cells += [str(row["queries"]), row["state"]]
     for unit in units:
         balance = row["units"].get(unit, {"epsilon": None, "left": None})
-        cells += [text.epsilon(balance["epsilon"]), text.epsilon(balance["left"])]
+        cells += [text.epsilon(balance["epsilon"]), text.left(balance["left"])]
     return cells
 
 

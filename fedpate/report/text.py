@@ -12,6 +12,15 @@ def epsilon(value: float | None) -> str:
     return f"{math.ceil(round(value * 100, 6)) / 100:.2f}"
 
 
+def left(value: float | None) -> str:
+    """What is left of a budget: two decimals, rounded down, so that nobody plans with more."""
+    if value is None:
+        return "-"
+    if math.isinf(value):
+        return "infinite"
+    return f"{math.floor(round(value * 100, 6)) / 100:.2f}"
+
+
 def factor(epsilon: float) -> str:
     """e^epsilon, two digits, rounded up; beyond a million nobody needs the number."""
     if epsilon > math.log(1e6):

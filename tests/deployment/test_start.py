@@ -15,6 +15,7 @@ from deployments import Federation
 from fedpate.errors import ConfigError
 from fedpate.federation.deployment import coordinator, door_check, hospital
 from fedpate.federation.kit import STATE, HospitalKit
+from fedpate.federation.own_site import Site
 from fedpate.federation.provision import kits
 
 NOW = dt.datetime.now(dt.UTC)
@@ -74,6 +75,18 @@ def test_a_site_file_keeps_what_it_says_and_gets_the_path(federation):
     assert (site["data"]["label"], site["data"]["patient"]) == ("label", "who")
     change(kit.folder / "site.yaml", "path: null", f"path: {federation.data}")
     assert yaml.safe_load(hospital.site_file(kit, None)) == site
+
+
+def test_classes_may_be_numbers_and_words_that_yaml_takes_for_truth_are_asked_for_in_quotes(
+    federation,
+):
+    kit = federation.kit("north")
+    change(kit.folder / "site.yaml", "classes: null", "classes: [0, 1]")
+    content = yaml.safe_load(hospital.site_file(kit, federation.data))
+    assert Site.of(kit, content).data.classes == ("0", "1")
+    change(kit.folder / "site.yaml", "classes: [0, 1]", "classes: [no, yes]")
+    shown = refused("hospital", "check", kit.folder, "--data", federation.data)
+    assert "data.classes must be names, got False, True; put yes, no, true, false" in shown
 
 
 @pytest.mark.parametrize(("days", "words"), [(398, None), (380, "in 16 days"), (100, "")])

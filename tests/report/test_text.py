@@ -21,6 +21,19 @@ def test_epsilons(value, printed):
     assert text.epsilon(value) == printed
 
 
+@given(st.floats(0, 1e4))
+def test_what_is_left_of_a_budget_is_never_printed_above_it(value):
+    printed = float(text.left(value))
+    assert value - 0.01 - 1e-8 <= printed <= value + 1e-8
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"), [(None, "-"), (math.inf, "infinite"), (7.0, "7.00"), (7.219, "7.21")]
+)
+def test_what_is_left(value, printed):
+    assert text.left(value) == printed
+
+
 @pytest.mark.parametrize(
     ("n_bytes", "printed"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2.5e9, "2.5 GB")]
 )
