@@ -126,14 +126,23 @@ class ClassifierStudent:
     model: str
     answered: LabelledData
     seed: int
+    regularization: float
     classifier: SklearnClassifier
 
     @classmethod
     def fit(
-        cls, model: str, answered: LabelledData, preprocessing: Preprocessing, seed: int
+        cls,
+        model: str,
+        answered: LabelledData,
+        preprocessing: Preprocessing,
+        seed: int,
+        regularization: float = 1.0,
     ) -> Self:
         """Fit one classifier of the closed list."""
-        return cls(model, answered, seed, fit_sklearn(model, answered, preprocessing, seed))
+        classifier = fit_sklearn(
+            model, answered, preprocessing, seed, regularization=regularization
+        )
+        return cls(model, answered, seed, regularization, classifier)
 
     @property
     def n_classes(self) -> int:
@@ -152,6 +161,7 @@ class ClassifierStudent:
             "settings": {
                 "model": self.model,
                 "seed": str(self.seed),
+                "regularization": self.regularization,
                 "n_classes": self.n_classes,
             },
             "features": torch.from_numpy(np.array(self.answered.features)),
@@ -167,7 +177,13 @@ class ClassifierStudent:
         answered = LabelledData(
             content["features"].numpy(), content["labels"].numpy(), settings["n_classes"]
         )
-        return cls.fit(settings["model"], answered, _preprocessing(content), int(settings["seed"]))
+        return cls.fit(
+            settings["model"],
+            answered,
+            _preprocessing(content),
+            int(settings["seed"]),
+            settings["regularization"],
+        )
 
 
 def load_student(path: Path) -> FittedStudent:

@@ -30,6 +30,8 @@ SKLEARN_MODELS = (
     "random_forest",
     "svc",
 )
+REGULARIZED = ("logistic_regression", "svc")  # those that `regularization` is about
+UNWEIGHTED = ("knn",)  # those whose records cannot be weighted
 
 
 @runtime_checkable
@@ -182,9 +184,16 @@ class SklearnTeacher:
     name: ClassVar[str] = "sklearn"
     library: ClassVar[str] = "scikit-learn"
     model: str = "logistic_regression"
+    balanced: bool = False  # every class of a shard weighs the same: for a rare outcome
+    regularization: float = 1.0  # 1 / C of logistic_regression and svc
 
     def __post_init__(self) -> None:
-        _check.one_of(SKLEARN_MODELS, **{"teacher.model": self.model})
+        check_sklearn("teacher", self.model, self.regularization)
+        if self.balanced and self.model in UNWEIGHTED:
+            raise ConfigError(
+                f"teacher.balanced must be false with teacher.model={self.model}, "
+                "whose records have no weights"
+            )
 
     def fit_all(
         self,
@@ -197,7 +206,18 @@ class SklearnTeacher:
         """One shard after the other."""
         from fedpate.learning import sklearn_teachers
 
-        sklearn_teachers.fit_all(self.model, shards, preprocessing, seeds, finished)
+        sklearn_teachers.fit_all(self, shards, preprocessing, seeds, finished)
+
+
+def check_sklearn(group: str, model: str, regularization: float) -> None:
+    """A name of the closed list, and a regularization that it has; `ConfigError` names both."""
+    _check.one_of(SKLEARN_MODELS, **{f"{group}.model": model})
+    _check.positive(**{f"{group}.regularization": regularization})
+    if regularization != 1 and model not in REGULARIZED:
+        raise ConfigError(
+            f"{group}.regularization must be 1 with {group}.model={model}, "
+            f"only {' and '.join(REGULARIZED)} have one, got {regularization}"
+        )
 
 
 def check_widths(name: str, widths: Sequence[int]) -> None:

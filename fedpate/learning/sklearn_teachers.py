@@ -7,7 +7,7 @@ it has; its answers are widened to all classes of the federation.
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
+from sklearn.utils.class_weight import compute_sample_weight
 
 from fedpate import rng
 from fedpate.data.preprocessing import Preprocessing
@@ -23,18 +24,22 @@ from fedpate.errors import ConfigError
 from fedpate.learning.fitted import one_hot
 from fedpate.records import Features, Floats, Ints, LabelledData
 
+if TYPE_CHECKING:
+    from fedpate.learning.kinds import SklearnTeacher
 
-def build(model: str, n_records: int, seed: int) -> Any:
+
+def build(model: str, n_records: int, seed: int, regularization: float = 1.0) -> Any:
     """An unfitted classifier for so many records; one thread each, since many are fitted in turn.
 
     Args:
       model: one of `fedpate.learning.kinds.SKLEARN_MODELS`.
       n_records: of the shard; some defaults of scikit-learn cannot learn from a few records.
       seed: of the classifier's own randomness, 32 bits.
+      regularization: 1 / C, for those of `fedpate.learning.kinds.REGULARIZED`.
     """
     match model:
         case "logistic_regression":
-            return LogisticRegression(max_iter=1000, random_state=seed)
+            return LogisticRegression(C=1 / regularization, max_iter=1000, random_state=seed)
         case "random_forest":
             return RandomForestClassifier(n_estimators=100, n_jobs=1, random_state=seed)
         case "hist_gradient_boosting":
@@ -44,7 +49,7 @@ def build(model: str, n_records: int, seed: int) -> Any:
                 min_samples_leaf=leaf, early_stopping=False, random_state=seed
             )
         case "svc":
-            return SVC(random_state=seed)
+            return SVC(C=1 / regularization, random_state=seed)
         case "gaussian_nb":
             return GaussianNB()
         case "knn":
@@ -81,7 +86,13 @@ class SklearnClassifier:
 
 
 def fit_sklearn(
-    model: str, shard: LabelledData, preprocessing: Preprocessing, seed: int
+    model: str,
+    shard: LabelledData,
+    preprocessing: Preprocessing,
+    seed: int,
+    *,
+    balanced: bool = False,
+    regularization: float = 1.0,
 ) -> SklearnClassifier:
     """Fit one classifier of the closed list.
 
@@ -90,18 +101,25 @@ def fit_sklearn(
       shard: at least two classes.
       preprocessing: applied to the records here and inside the result.
       seed: of the classifier's own randomness; any size, 32 bits of it are used.
+      balanced: whether a record weighs inversely to its class's share of this shard.
+      regularization: 1 / C, for a model that has it.
     """
-    classifier = build(model, len(shard), rng.stream_seed(seed, "sklearn") % 2**32)
+    own_seed = rng.stream_seed(seed, "sklearn") % 2**32
+    classifier = build(model, len(shard), own_seed, regularization)
     rows = preprocessing.apply(shard.features).reshape(len(shard), -1)
     with warnings.catch_warnings():
         # Separable small shards never converge to the last digit; their votes have long settled.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        classifier.fit(rows, shard.labels)
+        if balanced:
+            weights = compute_sample_weight("balanced", shard.labels)
+            classifier.fit(rows, shard.labels, sample_weight=weights)
+        else:
+            classifier.fit(rows, shard.labels)
     return SklearnClassifier(classifier, preprocessing, shard.n_classes)
 
 
 def fit_all(
-    model: str,
+    teacher: "SklearnTeacher",
     shards: Sequence[LabelledData],
     preprocessing: Preprocessing,
     seeds: Sequence[int],
@@ -109,4 +127,12 @@ def fit_all(
 ) -> None:
     """One classifier per shard; `finished` gets each with its place in `shards`."""
     for place, (shard, seed) in enumerate(zip(shards, seeds, strict=True)):
-        finished(place, fit_sklearn(model, shard, preprocessing, seed))
+        classifier = fit_sklearn(
+            teacher.model,
+            shard,
+            preprocessing,
+            seed,
+            balanced=teacher.balanced,
+            regularization=teacher.regularization,
+        )
+        finished(place, classifier)

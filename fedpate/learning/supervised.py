@@ -6,14 +6,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fedpate import _check, rng
 from fedpate.data.preprocessing import Preprocessing
+from fedpate.learning.kinds import check_sklearn
 from fedpate.learning.released import answered_records, is_constant
 from fedpate.learning.schedule import Training
-from fedpate.learning.teachers import (
-    SKLEARN_MODELS,
-    Progress,
-    check_channels,
-    check_widths,
-)
+from fedpate.learning.teachers import Progress, check_channels, check_widths
 from fedpate.records import LabelledData, QueryBatch, Release
 
 if TYPE_CHECKING:
@@ -114,9 +110,10 @@ class SklearnStudent:
 
     name: ClassVar[str] = "sklearn"
     model: str = "logistic_regression"
+    regularization: float = 1.0  # 1 / C of logistic_regression and svc; more for wrong labels
 
     def __post_init__(self) -> None:
-        _check.one_of(SKLEARN_MODELS, **{"student.model": self.model})
+        check_sklearn("student", self.model, self.regularization)
 
     def fit(
         self,
@@ -137,7 +134,7 @@ class SklearnStudent:
             return fitted_student.ConstantStudent(int(answered.labels[0]), n_classes)
         own_seed = rng.stream_seed(seed, "student")
         student = fitted_student.ClassifierStudent.fit(
-            self.model, answered, preprocessing, own_seed
+            self.model, answered, preprocessing, own_seed, self.regularization
         )
         if progress is not None:
             progress(1)

@@ -36,9 +36,10 @@ def fit(student, data, preprocessing) -> FittedStudent:
         fit(TorchStudent(members=2, **QUICK), digits(), DIGITS),
         fit(TorchStudent(members=1, **QUICK), table(60), UNTOUCHED),
         fit(SklearnStudent("random_forest"), digits(), DIGITS),
+        fit(SklearnStudent(regularization=50), digits(), DIGITS),
         ConstantStudent(3, 10),
     ],
-    ids=["images", "table", "sklearn", "constant"],
+    ids=["images", "table", "sklearn", "regularized", "constant"],
 )
 def test_a_student_survives_its_file(fitted, tmp_path):
     path = tmp_path / "student.pt"
@@ -68,7 +69,12 @@ def test_a_classifiers_file_holds_no_pickled_object(tmp_path):
     assert isinstance(fitted, ClassifierStudent)
     fitted.save(tmp_path / "student.pt")
     content = torch.load(tmp_path / "student.pt", weights_only=True)  # refuses other classes
-    assert content["settings"] == {"model": "knn", "seed": str(fitted.seed), "n_classes": 3}
+    assert content["settings"] == {
+        "model": "knn",
+        "seed": str(fitted.seed),
+        "regularization": 1.0,
+        "n_classes": 3,
+    }
     assert np.array_equal(content["labels"], table(60).labels)
 
 
