@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from faults import PATIENCE_S, Hurt, command_line, until
+from fedpate.errors import EngineError
+from fedpate.federation.deployment.control import Control
 from fedpate.federation.refusals import REASONS, Code
 
 pytestmark = pytest.mark.processes
@@ -61,6 +63,19 @@ def test_a_coordinator_that_is_killed_pays_once_and_a_dishonest_one_learns_nothi
         asking_too_much(federation)
     finally:
         federation.stop()
+
+
+def answers(kit):
+    """Whether the SuperLink of a kit is there, as `fedpate deploy` asks it."""
+    control = Control(kit)
+    try:
+        control.nodes()
+    except EngineError:
+        return False
+    else:
+        return True
+    finally:
+        control.client.close()
 
 
 def killed_at_each_step(federation, pauses):
@@ -118,6 +133,7 @@ def without_its_superlink(federation, pauses, asked):
 
 def asking_too_much(federation):
     """With next to no noise a patient would pay more than the policy of any hospital allows."""
+    until(lambda: answers(federation.home), "the SuperLink that was killed starts again")
     run = federation.deploy("weak", "queries=25", "mechanism.noise_scale=0.2", "join_s=200")
     assert run.process.wait(PATIENCE_S) == 3, run.text()
     assert REASONS[Code.POLICY_EPSILON_PATIENT] in run.text()

@@ -82,7 +82,7 @@ def test_half_the_noise_is_caught_by_the_lower_bound_alone(honest):
 def test_one_query_suffices_where_its_bound_is_attained():
     """Randomized response of one vote attains its epsilon, so the lower bound comes close to it."""
     honest = RandomizedResponse(0.5)
-    audit = audit_mechanism(honest, 1e-5, 2, 1, 40_000, OsEntropy(), SURE, queries=1)
+    audit = audit_mechanism(honest, 1e-5, 2, 1, 160_000, OsEntropy(), SURE, queries=1)
     assert (
         0.9 * audit.claimed < audit.lower_bound <= audit.claimed == pytest.approx(np.log(3), 1e-4)
     )
