@@ -71,7 +71,7 @@ def test_a_table_without_room_is_a_list_of_named_cells():
     ("renderable", "numbers"),
     [
         (tables.run_summary(summary()), ("7.13", "60.01", "93.1 %", "3.90")),
-        (tables.ledger_statement(LEDGER), ("5.48", "2.53", "54.38", "100")),
+        (tables.ledger_statement(LEDGER), ("5.48", "2.52", "54.38", "100")),
         (analysis_tables.facts("votes", {"epsilon": {"patient": 12.3456}}), ("12.3456",)),
     ],
     ids=["run", "ledger", "facts"],
