@@ -40,6 +40,10 @@ class Sweep:
             complain(f"{done} of {len(asked)} points in {points.folder} are done already")
         self._start = time.monotonic()
 
+    def elsewhere(self, processes: int) -> None:
+        """What runs is not to be seen from here."""
+        self._rows = Text(f"{processes} points at a time, in other processes", style="dim")
+
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Inside, the rows are on the terminal."""

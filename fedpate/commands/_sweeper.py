@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
+from fedpate.commands._composing import Composer
 from fedpate.commands._points import Points, Wanted, command, digest
 
 
@@ -20,6 +20,9 @@ class Observer(Protocol):
 
     def begin(self, points: Points, asked: Sequence[Wanted], missing: Sequence[Wanted]) -> None:
         """Launching begins."""
+
+    def elsewhere(self, processes: int) -> None:
+        """From now on points run in so many other processes."""
 
 
 _observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
@@ -38,24 +41,21 @@ def observed_by(observer: Observer) -> Iterator[None]:
 def sweep(sweeper: BasicSweeper, arguments: list[str]) -> Any:
     """Launch what is missing, through whichever launcher.
 
-    Launchers number what they launch in a row, so points with a gap between their numbers are
-    launched one group after the other; after an interruption that is a few points and the rest.
-
     Raises:
       ConfigError: another process sweeps in the same directory.
       HydraException: settings that cannot be composed; nothing was launched.
     """
     assert sweeper.config is not None
-    assert sweeper.launcher is not None
     assert sweeper.hydra_context is not None
-    parser = OverridesParser.create(config_loader=sweeper.hydra_context.config_loader)
-    typed = parser.parse_overrides([*sweeper._parse_config(), *arguments])
-    (combinations,) = sweeper.split_arguments(typed, None)
     loader = sweeper.hydra_context.config_loader
-    configs = {
-        tuple(point): loader.load_sweep_config(sweeper.config, point) for point in combinations
-    }
-    asked = [(_digest(cfg, point), point) for point, cfg in configs.items()]
+    typed = OverridesParser.create(config_loader=loader).parse_overrides(
+        [*sweeper._parse_config(), *arguments]
+    )
+    (combinations,) = sweeper.split_arguments(typed, None)
+    compose = Composer(loader, sweeper.config)
+    composed = [(list(point), compose(point)) for point in combinations]
+    asked = [(_digest(cfg, point), point) for point, cfg in composed]
+    configs = {key: cfg for (key, _), (_, cfg) in zip(asked, composed, strict=True)}
     points = Points(Path(sweeper.config.hydra.sweep.dir))
     points.folder.mkdir(parents=True, exist_ok=True)
     with points.locked():
@@ -66,25 +66,31 @@ def sweep(sweeper: BasicSweeper, arguments: list[str]) -> Any:
         observer = _observer.get()
         if observer is not None:
             observer.begin(points, wanted, missing)
-        # By name: Hydra loads its own plugins' modules a second time.
-        if type(sweeper.launcher).__name__ == "BasicLauncher":
-            context = HydraContext(cast(Any, _Composed(configs)), sweeper.hydra_context.callbacks)
-            cast(Any, sweeper.launcher).hydra_context = context
-        return [
-            sweeper.launcher.launch([list(p.overrides) for p in batch], batch[0].number)
-            for batch in _batches(missing, sweeper.max_batch_size)
-        ]
+        return _launch(sweeper, points, missing, configs)
 
 
-class _Composed:
-    """Gives the launcher of this process what was composed already: it takes longer than a vote."""
+def _launch(
+    sweeper: BasicSweeper,
+    points: Points,
+    missing: Sequence[Wanted],
+    configs: Mapping[str, DictConfig],
+) -> Any:
+    launcher: Any = sweeper.launcher
+    if hasattr(launcher, "launch_points"):  # ours; Hydra loads its plugins' modules a second time
+        return launcher.launch_points(points, [(p, configs[p.config]) for p in missing])
+    # Others number what they launch in a row, so points with a gap between their numbers are
+    # launched one group after the other; after an interruption that is a few points and the rest.
+    return [
+        launcher.launch([list(p.overrides) for p in batch], batch[0].number)
+        for batch in _batches(missing, sweeper.max_batch_size)
+    ]
 
-    def __init__(self, configs: Mapping[tuple[str, ...], DictConfig]) -> None:
-        self._configs = configs
 
-    def load_sweep_config(self, _: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """The configuration of one point."""
-        return self._configs[tuple(sweep_overrides)]
+def tell_elsewhere(processes: int) -> None:
+    """Points run in other processes from now on."""
+    observer = _observer.get()
+    if observer is not None:
+        observer.elsewhere(processes)
 
 
 def _digest(cfg: DictConfig, overrides: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What the settings of students that use the pool have in common, and what they are resolved to."""
+"""What the settings of students have in common, and what they are resolved to."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,18 @@ if TYPE_CHECKING:
     from fedpate.learning.views import View
 
 
-def check_common(student: Any) -> None:
-    """What students that use the pool have in common."""
+def check_shapes(student: Any) -> None:
+    """Channels for images and widths of dense layers, as every student with networks has them."""
     for name in ("channels", "hidden", "table_hidden"):
         object.__setattr__(student, name, tuple(getattr(student, name)))
     check_channels("student.channels", student.channels)
     check_widths("student.hidden", student.hidden)
     check_widths("student.table_hidden", student.table_hidden)
+
+
+def check_common(student: Any) -> None:
+    """What students that use the pool have in common."""
+    check_shapes(student)
     for name in ("members", "steps", "table_steps", "batch_size", "pool_ratio"):
         _check.at_least(1, **{f"student.{name}": getattr(student, name)})
     _check.positive(**{"student.learning_rate": student.learning_rate})

@@ -7,10 +7,10 @@ import numpy as np
 
 from fedpate import _check, rng
 from fedpate.data.preprocessing import Preprocessing
-from fedpate.learning.pool_settings import net_of, pace_of, view_of
+from fedpate.learning.pool_settings import check_shapes, net_of, pace_of, view_of
 from fedpate.learning.released import answered_records, answered_rows, is_constant
 from fedpate.learning.supervised import TorchStudent
-from fedpate.learning.teachers import Progress, check_channels, check_widths
+from fedpate.learning.teachers import Progress
 from fedpate.records import Floats, Ints, LabelledData, QueryBatch, Release
 
 if TYPE_CHECKING:
@@ -28,16 +28,18 @@ class PseudoLabelStudent:
 
     name: ClassVar[str] = "pseudo_label"
     members: int = 5  # as for student=torch
-    channels: tuple[int, ...] = (16, 64)
-    hidden: tuple[int, ...] = (64,)
+    channels: tuple[int, ...] = (16, 32)
+    hidden: tuple[int, ...] = ()
+    table_hidden: tuple[int, ...] = (64,)
     epochs: int = 80
     table_epochs: int = 10
     repeats: int = 2  # trainings after the first
     share: float = 0.6  # of the guesses of each class that become labels, in the last training
 
     def __post_init__(self) -> None:
-        _check_networks(self)
-        _check.at_least(1, **{"student.repeats": self.repeats})
+        check_shapes(self)
+        for name in ("members", "epochs", "table_epochs", "repeats"):
+            _check.at_least(1, **{f"student.{name}": getattr(self, name)})
         _check.open_unit(**{"student.share": self.share})
 
     def fit(
@@ -58,7 +60,12 @@ class PseudoLabelStudent:
         if is_constant(answered):
             return fitted_student.ConstantStudent(int(answered.labels[0]), n_classes)
         supervised = TorchStudent(
-            self.members, self.channels, self.hidden, self.epochs, self.table_epochs
+            self.members,
+            self.channels,
+            self.hidden,
+            self.table_hidden,
+            self.epochs,
+            self.table_epochs,
         )
         labels = release
         for repeat in range(self.repeats + 1):
@@ -125,9 +132,7 @@ class DistillStudent:
     noise: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_networks(self)
-        object.__setattr__(self, "table_hidden", tuple(self.table_hidden))
-        check_widths("student.table_hidden", self.table_hidden)
+        check_shapes(self)
         _check.at_least(2, **{"student.folds": self.folds})
         for name in ("repeats", "steps", "table_steps", "batch_size"):
             _check.at_least(1, **{f"student.{name}": getattr(self, name)})
@@ -212,13 +217,3 @@ class DistillStudent:
         tables = np.stack([network.probabilities(pool.features) for network in networks])
         tables = tables.reshape(self.repeats, n_folds, *tables.shape[1:])
         return distillation.out_of_fold(tables, fold_of, answered_rows(pool, release))
-
-
-def _check_networks(student: PseudoLabelStudent | DistillStudent) -> None:
-    for name in ("channels", "hidden"):
-        object.__setattr__(student, name, tuple(getattr(student, name)))
-    check_channels("student.channels", student.channels)
-    check_widths("student.hidden", student.hidden)
-    if isinstance(student, PseudoLabelStudent):
-        for name in ("members", "epochs", "table_epochs"):
-            _check.at_least(1, **{f"student.{name}": getattr(student, name)})

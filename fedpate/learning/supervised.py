@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 from fedpate import _check, rng
 from fedpate.data.preprocessing import Preprocessing
 from fedpate.learning.kinds import check_sklearn
+from fedpate.learning.pool_settings import check_shapes
 from fedpate.learning.released import answered_records, is_constant
 from fedpate.learning.schedule import Training
-from fedpate.learning.teachers import Progress, check_channels, check_widths
+from fedpate.learning.teachers import Progress
 from fedpate.records import LabelledData, QueryBatch, Release
 
 if TYPE_CHECKING:
@@ -27,13 +28,14 @@ class TorchStudent:
 
     name: ClassVar[str] = "torch"
     members: int = 5  # networks that differ in their initial weights and batch order
-    channels: tuple[int, ...] = (16, 64)  # of each convolution, for images
-    hidden: tuple[int, ...] = (64,)  # widths of the dense layers before the classes
+    channels: tuple[int, ...] = (16, 32)  # of each convolution, for images
+    hidden: tuple[int, ...] = ()  # widths of the dense layers between convolutions and classes
+    table_hidden: tuple[int, ...] = (64,)  # widths of the dense layers, for rows
     epochs: int = 80  # passes over the released images
     table_epochs: int = 10  # passes over the released rows: their wrong labels are soon learned too
     min_steps: int = 20
     max_steps: int = 3000
-    batch_size: int = 32
+    batch_size: int = 50
     learning_rate: float = 0.006
     weight_decay: float = 0.1
     max_shift: float = 0.07  # share of its side by which a training image is moved at random
@@ -42,12 +44,9 @@ class TorchStudent:
     max_shear: float = 0.25  # share of its distance from the middle by which a row slides
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(self.channels))
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        _check.at_least(1, **{"student.members": self.members})
-        _check.at_least(1, **{"student.table_epochs": self.table_epochs})
-        check_channels("student.channels", self.channels)
-        check_widths("student.hidden", self.hidden)
+        check_shapes(self)
+        for name in ("members", "table_epochs"):
+            _check.at_least(1, **{f"student.{name}": getattr(self, name)})
         Training.of(self).check("student")
 
     def net(self, record_shape: tuple[int, ...], n_classes: int) -> "Net":
@@ -55,7 +54,7 @@ class TorchStudent:
         from fedpate.learning import nets
 
         if len(record_shape) == 1:
-            return nets.mlp(record_shape, self.hidden, n_classes)
+            return nets.mlp(record_shape, self.table_hidden, n_classes)
         return nets.cnn(record_shape, self.channels, self.hidden, n_classes)
 
     def fit(

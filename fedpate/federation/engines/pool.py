@@ -13,7 +13,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
-from multiprocessing.connection import wait as wait_for_handle
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
@@ -26,6 +25,7 @@ from fedpate.federation.engines.local_grid import (
     number,
     received,
 )
+from fedpate.federation.engines.processes import end_with_parent
 
 MOST_WORKERS = 8
 WAIT_S = 0.05
@@ -97,17 +97,10 @@ def worker_pool(n_hospitals: int) -> Iterator[ProcessPoolExecutor]:
 def _start(threads: int) -> None:
     """In each worker: Ctrl-C is the parent's to handle; end with it; share the cores."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(threads)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait_for_handle([parent.sentinel])
-        os._exit(1)
 
 
 @lru_cache(maxsize=1)

@@ -6,12 +6,14 @@ parents finds them. All inherit an environment variable with a random value: tha
 
 import contextlib
 import logging
+import multiprocessing
 import os
 import secrets
 import signal
 import subprocess
 import sys
 import time
+from multiprocessing.connection import wait
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,14 @@ def end_marked(mark: str, variable: str = MARK) -> None:
             log.warning("some of the processes that were started cannot be ended")
             return
         time.sleep(0.1)
+
+
+def end_with_parent() -> None:
+    """For a thread of a process that `multiprocessing` started: it ends when its parent has."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _all_pids() -> list[int]:

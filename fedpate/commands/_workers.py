@@ -1,0 +1,152 @@
+"""Processes that run points of a sweep, one at a time in each.
+
+They load what a run needs while the first points run elsewhere, leave Ctrl-C to the process that
+started them, clean up after SIGTERM, and end when that process does. One that dies costs its point.
+"""
+
+import multiprocessing
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from hydra.core.utils import JobRuntime, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from fedpate.commands._points import Wanted
+
+GRACE_S = 10.0  # to clean up after an interruption
+# Where processes are forked from one that does nothing else, that one loads this for all of them.
+PRELOADED = (
+    *("fedpate.commands._one_run", "fedpate.federation.engines", "fedpate.federation.coordinator"),
+    *("fedpate.federation.student_files", "fedpate.learning.supervised", "fedpate.report.page"),
+)
+Died = Callable[[Wanted, DictConfig], None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done with every point."""
+
+    task: TaskFunction
+    callbacks: Any  # Hydra's
+    name: str  # Hydra's, of the job
+    threads: int  # of torch, in each process
+
+    def do(self, cfg: DictConfig) -> None:
+        """Run one point as Hydra does; the task itself tells how it ended."""
+        run_job(
+            task_function=self.task,
+            config=cfg,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+            hydra_context=HydraContext(None, self.callbacks),  # type: ignore[arg-type]
+        )
+
+
+class Workers:
+    """So many processes; inside `with` they are there, afterwards none is."""
+
+    def __init__(self, n: int, work: Work) -> None:
+        self._work = work
+        self._context = _context()
+        self._all = [self._start() for _ in range(n)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        for worker in self._all:
+            worker.pipe.close()  # who waits for a point ends
+            if kind is not None:
+                worker.process.terminate()
+        for worker in self._all:
+            worker.process.join(GRACE_S)
+            worker.process.kill()
+            worker.process.join()
+
+    def do(self, points: Sequence[tuple[Wanted, DictConfig]], died: Died) -> None:
+        """Have every point run, in this order; `died` gets those whose process died.
+
+        Raises:
+          Exception: what Hydra raised around a point.
+        """
+        waiting, idle = list(reversed(points)), list(self._all)
+        busy: dict[Connection, tuple[_Worker, tuple[Wanted, DictConfig]]] = {}
+        while waiting or busy:
+            while waiting and idle:
+                worker = idle.pop()
+                busy[worker.pipe] = worker, waiting.pop()
+                with suppress(BrokenPipeError):  # it died while it had nothing to do
+                    worker.pipe.send(busy[worker.pipe][1][1])
+            for pipe in wait(list(busy)):
+                worker, point = busy.pop(pipe)  # type: ignore[arg-type]
+                try:
+                    failure = worker.pipe.recv()
+                except EOFError:
+                    died(*point)
+                    self._all.remove(worker)
+                    worker.process.join()
+                    worker = self._start()
+                    self._all.append(worker)
+                else:
+                    if failure is not None:
+                        raise failure
+                idle.append(worker)
+
+    def _start(self) -> "_Worker":
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(theirs, self._work))
+        process.start()
+        theirs.close()  # the end of the process is then the end of the pipe
+        return _Worker(process, ours)
+
+
+@dataclass(frozen=True, eq=False)
+class _Worker:
+    process: Any
+    pipe: Connection
+
+
+def _context() -> Any:
+    """Forked from a process that has loaded everything and runs nothing; elsewhere, fresh ones."""
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    return context
+
+
+def _serve(pipe: Connection, work: Work) -> None:
+    """In a worker: run what comes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _interrupt)
+    from fedpate.federation.engines.processes import end_with_parent
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    import torch
+
+    torch.set_num_threads(work.threads)
+    setup_globals()
+    JobRuntime.instance().set("name", work.name)
+    with suppress(KeyboardInterrupt, EOFError, BrokenPipeError):  # interrupted, or no more points
+        while True:
+            cfg = pipe.recv()
+            try:
+                work.do(cfg)
+            except Exception as error:  # noqa: BLE001 - the caller's to tell
+                pipe.send(error)
+            else:
+                pipe.send(None)
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
