@@ -31,8 +31,8 @@ class PseudoLabelStudent:
     channels: tuple[int, ...] = (16, 32)
     hidden: tuple[int, ...] = ()
     table_hidden: tuple[int, ...] = (64,)
-    epochs: int = 80
-    table_epochs: int = 10
+    epochs: int = 60
+    table_epochs: int = 6
     repeats: int = 2  # trainings after the first
     share: float = 0.6  # of the guesses of each class that become labels, in the last training
 

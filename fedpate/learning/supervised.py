@@ -31,12 +31,12 @@ class TorchStudent:
     channels: tuple[int, ...] = (16, 32)  # of each convolution, for images
     hidden: tuple[int, ...] = ()  # widths of the dense layers between convolutions and classes
     table_hidden: tuple[int, ...] = (64,)  # widths of the dense layers, for rows
-    epochs: int = 80  # passes over the released images
-    table_epochs: int = 10  # passes over the released rows: their wrong labels are soon learned too
-    min_steps: int = 20
+    epochs: int = 60  # passes over the released images
+    table_epochs: int = 6  # passes over the released rows: their wrong labels are soon learned too
+    min_steps: int = 10
     max_steps: int = 3000
     batch_size: int = 50
-    learning_rate: float = 0.006
+    learning_rate: float = 0.01
     weight_decay: float = 0.1
     max_shift: float = 0.07  # share of its side by which a training image is moved at random
     max_turn: float = 15.0  # degrees by which it is turned
