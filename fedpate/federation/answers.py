@@ -75,7 +75,8 @@ class AnswerCache:
             self._path.touch(mode=0o600)
         db = sqlite3.connect(self._path, timeout=_LOCK_S)
         db.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
-        db.execute("PRAGMA journal_mode = WAL")
+        if self._durable:
+            db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         db.execute(_SCHEMA)
         return db

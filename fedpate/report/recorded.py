@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
 
 from fedpate.errors import ConfigError
 
 SUMMARY, DETAILS, AUDIT, LEDGER = "summary.json", "details.json", "audit.json", "ledger.sqlite"
+YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where PyYAML was built so
 SCHEMA = 1  # of all three JSON files
 
 
@@ -66,7 +67,8 @@ def settings(folder: Path) -> str | None:
     config, hydra = (folder / ".hydra" / name for name in ("config.yaml", "hydra.yaml"))
     if not (config.is_file() and hydra.is_file()):
         return None
-    chosen = OmegaConf.select(OmegaConf.load(hydra), "hydra.runtime.choices") or {}
+    recorded = yaml.load(hydra.read_text(encoding="utf-8"), YamlLoader)  # noqa: S506 - a safe one
+    chosen = recorded["hydra"]["runtime"]["choices"]
     options = [
         f"{group}={option}"
         for group, option in sorted(chosen.items())
