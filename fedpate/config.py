@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fedpate import config_errors
-from fedpate._conf import CONF, options
+from fedpate._conf import CONF, HYDRA, options
 from fedpate.errors import ConfigError
 from fedpate.federation import plain
 from fedpate.federation.settings import Run
@@ -74,7 +74,7 @@ def compose_with_hydra(name: str, overrides: Sequence[str]) -> DictConfig:
 
 def _composed(name: str, overrides: Sequence[str], *, with_hydra: bool) -> DictConfig:
     try:
-        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        with hydra.initialize_config_dir(str(CONF), version_base=HYDRA):
             return hydra.compose(name, list(overrides), return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, name, overrides) from error
@@ -84,10 +84,10 @@ def explain(error: Exception, name: str, overrides: Sequence[str]) -> ConfigErro
     """Hydra's refusal of some overrides as one line, with what the user may have meant."""
     chosen = [text for text in overrides if _group_choice(text)]
     try:
-        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        with hydra.initialize_config_dir(str(CONF), version_base=HYDRA):
             known = hydra.compose(name, chosen, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException):
-        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        with hydra.initialize_config_dir(str(CONF), version_base=HYDRA):
             known = hydra.compose(name, return_hydra_config=True)
     choices = {
         group: option

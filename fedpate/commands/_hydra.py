@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from fedpate import config
+from fedpate._conf import HYDRA
 from fedpate.commands._points import Ended, Points, digest
 from fedpate.commands._run_directory import discard_unfinished
 from fedpate.errors import ConfigError, FedPateError
@@ -109,7 +110,7 @@ def run(verb: str, args: Sequence[str], task: Task) -> list[tuple[str, FedPateEr
     sys.argv = [f"fedpate {verb}", *args]
     config.register()
     jobs = Jobs(task)
-    start = hydra.main(version_base="1.3", config_path=str(config.CONF), config_name="config")
+    start = hydra.main(version_base=HYDRA, config_path=str(config.CONF), config_name="config")
     try:
         start(jobs.__call__)()
     except FedPateError:  # of the sweeper: it is in our words already

@@ -14,7 +14,7 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobRuntime, configure_log, setup_globals
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fedpate.commands._points import Ended, Points, Wanted
+from fedpate.commands._points import SUMMARY, Ended, Points, Wanted, options
 from fedpate.commands._sweeper import tell_elsewhere
 from fedpate.commands._workers import Work, Workers
 from fedpate.errors import ConfigError
@@ -56,7 +56,8 @@ def launch(launcher: BasicLauncher, points: Points, missing: Sequence[Point]) ->
 
     def died(wanted: Wanted, cfg: DictConfig) -> None:
         folder = str(OmegaConf.select(cfg, "hydra.sweep.subdir"))
-        points.record(Ended(wanted.number, wanted.config, wanted.overrides, folder, DIED, 1))
+        if not (points.folder / folder / SUMMARY).is_file():  # the last that a run writes
+            points.record(Ended(wanted.number, wanted.config, wanted.overrides, folder, DIED, 1))
 
     with Workers(jobs if elsewhere else 0, work) as workers:
         for _, cfg in here:
@@ -102,5 +103,5 @@ def _divided(missing: Sequence[Point], jobs: int) -> tuple[list[Point], list[Poi
 
 
 def _teachers(cfg: DictConfig) -> str:
-    settings = OmegaConf.to_container(OmegaConf.masked_copy(cfg, list(OF_TEACHERS)))
-    return json.dumps(settings, sort_keys=True, default=str)
+    own = OmegaConf.masked_copy(cfg, list(OF_TEACHERS))
+    return json.dumps([options(own), OmegaConf.to_container(own)], sort_keys=True, default=str)

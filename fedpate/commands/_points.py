@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 import fedpate
 from fedpate import config
 from fedpate.errors import ConfigError
+from fedpate.federation import plain
 
 SWEEP, ENDED, LOCK, SUMMARY = "sweep.json", ".points", ".lock", "summary.json"
 
@@ -56,8 +57,18 @@ def digest(cfg: DictConfig, overrides: Sequence[str]) -> str:
         settings = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException:
         settings = OmegaConf.to_container(cfg)
-    text = json.dumps([fedpate.__version__, settings], sort_keys=True, default=str)
+    text = json.dumps([fedpate.__version__, options(cfg), settings], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def options(cfg: DictConfig) -> dict[str, str]:
+    """What was chosen of each group: options that differ may have equal settings."""
+    return {group: _class(cfg._get_node(group)) for group in plain.GROUPS if group in cfg}
+
+
+def _class(node: Any) -> str:
+    kind = OmegaConf.get_type(node)
+    return "" if kind is None else f"{kind.__module__}.{kind.__qualname__}"
 
 
 class Points:

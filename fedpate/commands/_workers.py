@@ -8,18 +8,24 @@ import multiprocessing
 import signal
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from hydra import version
 from hydra.core.utils import JobRuntime, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from fedpate._conf import HYDRA
 from fedpate.commands._points import Wanted
+from fedpate.commands._run_directory import discard_unfinished
 
 GRACE_S = 10.0  # to clean up after an interruption
 # Where processes are forked from one that does nothing else, that one loads this for all of them.
@@ -41,13 +47,18 @@ class Work:
 
     def do(self, cfg: DictConfig) -> None:
         """Run one point as Hydra does; the task itself tells how it ended."""
-        run_job(
-            task_function=self.task,
-            config=cfg,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-            hydra_context=HydraContext(None, self.callbacks),  # type: ignore[arg-type]
-        )
+        since = time.time() - 1  # file systems round their clocks
+        try:
+            run_job(
+                task_function=self.task,
+                config=cfg,
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+                hydra_context=HydraContext(None, self.callbacks),  # type: ignore[arg-type]
+            )
+        except KeyboardInterrupt:  # also while Hydra writes its records, before the task
+            discard_unfinished(Path(cfg.hydra.sweep.dir) / cfg.hydra.sweep.subdir, since)
+            raise
 
 
 class Workers:
@@ -79,28 +90,21 @@ class Workers:
         Raises:
           Exception: what Hydra raised around a point.
         """
-        waiting, idle = list(reversed(points)), list(self._all)
-        busy: dict[Connection, tuple[_Worker, tuple[Wanted, DictConfig]]] = {}
+        waiting, idle = deque(points), list(self._all)
+        busy: dict[_Worker, tuple[Wanted, DictConfig]] = {}
         while waiting or busy:
             while waiting and idle:
                 worker = idle.pop()
-                busy[worker.pipe] = worker, waiting.pop()
-                with suppress(BrokenPipeError):  # it died while it had nothing to do
-                    worker.pipe.send(busy[worker.pipe][1][1])
-            for pipe in wait(list(busy)):
-                worker, point = busy.pop(pipe)  # type: ignore[arg-type]
-                try:
-                    failure = worker.pipe.recv()
-                except EOFError:
-                    died(*point)
-                    self._all.remove(worker)
-                    worker.process.join()
-                    worker = self._start()
-                    self._all.append(worker)
+                busy[worker] = waiting.popleft()
+                worker.give(busy[worker][1])
+            told = wait([worker.pipe for worker in busy])
+            for worker in [one for one in busy if one.pipe in told]:
+                point = busy.pop(worker)
+                if worker.done():
+                    idle.append(worker)
                 else:
-                    if failure is not None:
-                        raise failure
-                idle.append(worker)
+                    died(*point)
+                    idle.append(self._replace(worker))
 
     def _start(self) -> "_Worker":
         ours, theirs = self._context.Pipe()
@@ -109,11 +113,32 @@ class Workers:
         theirs.close()  # the end of the process is then the end of the pipe
         return _Worker(process, ours)
 
+    def _replace(self, dead: "_Worker") -> "_Worker":
+        self._all.remove(dead)
+        dead.pipe.close()
+        dead.process.join()
+        self._all.append(self._start())
+        return self._all[-1]
+
 
 @dataclass(frozen=True, eq=False)
 class _Worker:
     process: Any
     pipe: Connection
+
+    def give(self, cfg: DictConfig) -> None:
+        with suppress(BrokenPipeError):  # it died while it had nothing to do: `done` tells
+            self.pipe.send(cfg)
+
+    def done(self) -> bool:
+        """Whether its point has come to an end; False if the process has instead."""
+        try:
+            failure = self.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return False
+        if failure is not None:
+            raise failure
+        return True
 
 
 def _context() -> Any:
@@ -136,6 +161,7 @@ def _serve(pipe: Connection, work: Work) -> None:
 
     torch.set_num_threads(work.threads)
     setup_globals()
+    version.setbase(HYDRA)
     JobRuntime.instance().set("name", work.name)
     with suppress(KeyboardInterrupt, EOFError, BrokenPipeError):  # interrupted, or no more points
         while True:

@@ -44,6 +44,9 @@ def train_stack(
 ) -> list[Params]:
     """Train models of one architecture and one batch width together.
 
+    Called with one thread per operation, as in `parallel.run_all`, a model comes out the same
+    whatever is stacked beside it; `stacked` says where its last bits may differ.
+
     Args:
       net: the architecture.
       members: in any order; all schedules have the same width.

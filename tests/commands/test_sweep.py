@@ -124,7 +124,9 @@ def test_a_bug_in_one_point_stops_no_other(monkeypatch):
         simulate(run, folder, progress)
 
     monkeypatch.setattr(engines, "simulate", fragile)
-    done = fedpate("simulate", "-m", *SMALL, "seed=0,1", "hydra.sweep.dir=s")
+    done = fedpate(
+        *("simulate", "-m", *SMALL, "seed=0,1", "hydra.sweep.dir=s", "hydra.launcher.jobs=1")
+    )
     assert done.code == 1
     assert "seed=0: a bug: KeyError" in done.err.splitlines()[-1]
     assert "patient's value" not in Path("s/sweep.csv").read_text()
@@ -156,6 +158,16 @@ def test_points_run_in_other_processes(launcher, seeds):
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert [run["seed"] for run in json.loads(done.stdout)] == [int(s) for s in seeds.split(",")]
+
+
+def test_options_with_equal_settings_are_different_points():
+    typed = ("mechanism=gnmax,laplace,gumbel", "mechanism.noise_scale=5", "hydra.sweep.dir=s")
+    done = fedpate("simulate", "-m", *SMALL, *typed, "--json")
+    assert done.code == 0
+    mechanisms = ["gnmax", "laplace", "gumbel"]
+    assert [run["mechanism"]["name"] for run in json.loads(done.out)] == mechanisms
+    again = fedpate("simulate", "-m", *SMALL, *typed)
+    assert "3 of 3 points in" in again.err
 
 
 def test_two_sweeps_in_one_directory_at_once_are_refused(workplace):

@@ -1,6 +1,7 @@
 """How far a sweep is, on a terminal: a row for the points above those of the point that runs."""
 
 import io
+from pathlib import Path
 
 from rich.console import Console
 
@@ -41,3 +42,12 @@ def test_elsewhere_than_on_a_terminal_nothing_is_drawn():
     with sweep.shown():
         sweep.point(["seed=1"]).stage("teachers", 8)
     assert file.getvalue() == ""
+
+
+def test_points_in_other_processes_are_told_in_one_row():
+    sweep = Sweep(Console(file=io.StringIO(), force_terminal=True, width=100))
+    sweep.begin(Points(Path()), [], [])
+    sweep.point(["seed=1"]).stage("teachers", 8)
+    sweep.elsewhere(3)
+    assert "3 points at a time, in other processes" in drawn(sweep)
+    assert "seed=1" not in drawn(sweep)

@@ -23,6 +23,15 @@ WHOLE_LARGE_CNN = cnn((1, 17, 18), (16, 16), (), 10)
 MOVES = {"max_shift": 0.1, "max_turn": 10.0, "max_zoom": 0.1, "max_shear": 0.1}
 
 
+@pytest.fixture(autouse=True)
+def one_core_per_operation():
+    """As `parallel.run_all` has it: a kernel that splits its work may add in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def member(net: Net, n_records: int, training: Training, seed: int) -> Member:
     """A shard of digits, at the size that the net takes."""
     rng = stream(seed, "member")
