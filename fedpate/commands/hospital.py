@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HELP = """\
 usage: fedpate hospital start KIT [--data PATH]
-       fedpate hospital check KIT [--data PATH]
+       fedpate hospital check KIT [--data PATH] [--json]
        fedpate hospital status KIT [--json]
        fedpate hospital approve KIT RUN [--yes]
 
@@ -69,29 +69,21 @@ def main(args: Sequence[str]) -> int:
     from fedpate.federation.deployment import hospital
 
     if asked.action == "check":
-        return _check(kit, asked.data)
+        return _check(kit, asked.data, as_json=asked.json)
     hospital.start(kit, asked.data)
     return 0
 
 
-def _check(kit: "HospitalKit", data: Path | None) -> int:
-    from fedpate.commands._output import say
+def _check(kit: "HospitalKit", data: Path | None, *, as_json: bool) -> int:
+    from fedpate.commands import _output
     from fedpate.federation.deployment import hospital
     from fedpate.report import hospital_words
 
-    checked = hospital.check(kit, data)
-    records, rules = checked.records, checked.rules
-    say(
-        hospital_words.check(
-            len(records.labels),
-            records.n_patients,
-            records.class_names,
-            records.features.shape[1] if records.features.ndim == 2 else None,
-            rules.teachers.patients_per_teacher,
-            kit.coordinator,
-            checked.findings,
-        )
-    )
+    found = hospital.check(kit, data).to_dict(kit)
+    if as_json:
+        _output.print_json(found)
+    else:
+        _output.say(hospital_words.check(found))
     return 0
 
 

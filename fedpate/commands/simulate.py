@@ -46,7 +46,8 @@ settings (all of them: fedpate simulate --cfg job)
 
   -m      run every combination of comma-separated values; the same command again runs only what is
           missing. Ends with a table, sweep.csv and pictures (fedpate compare shows them again);
-          hydra.sweep.dir=DIR hydra/launcher=joblib|submitit_local (several points at once)
+          hydra.sweep.dir=DIR hydra.launcher.jobs=N (points at once; else one per core, at most 8)
+          hydra/launcher=submitit_slurm (a cluster)
   --json  print summary.json and nothing else on stdout
   --cfg job  print the settings and run nothing
 

@@ -36,6 +36,11 @@ class HospitalRow:
     accuracy_alone: float | None
 
 
+def told(rows: int, what: str, chosen: str) -> str | None:
+    """What a reader has to know of a table that does not hold all; None if it does."""
+    return f"The {MOST_ROWS} {chosen} of {rows} {what}." if rows > MOST_ROWS else None
+
+
 def class_names(details: Mapping[str, Any]) -> list[str]:
     """Names of the classes, or their numbers."""
     if details["class_names"] is not None:

@@ -1,6 +1,6 @@
 """What a hospital is told about itself on its own terminal: a check, its status, a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from fedpate.report import text
@@ -9,33 +9,19 @@ from fedpate.report.words import mechanism
 Told = Mapping[str, Any]
 
 
-def check(
-    n_records: int,
-    n_patients: int,
-    classes: Sequence[str],
-    columns: int | None,
-    fewest: int,
-    coordinator: str,
-    findings: Sequence[str],
-) -> str:
-    """What a check found.
-
-    Args:
-      n_records, n_patients, classes, columns: of this hospital's records.
-      fewest: patients per teacher that the policy asks for.
-      coordinator: its address.
-      findings: what stands between the hospital and its coordinator.
-    """
-    shape = "images" if columns is None else f"{columns} columns"
+def check(found: Told) -> str:
+    """What a check found."""
+    shape = "images" if found["columns"] is None else f"{found['columns']} columns"
+    fewest = found["patients_per_teacher"]
     lines = [
-        f"records      {n_records} of {n_patients} patients, {shape}",
-        f"classes      {', '.join(classes)}",
-        f"teachers     up to {n_patients // fewest}, of {fewest} or more patients each",
+        f"records      {found['records']} of {found['patients']} patients, {shape}",
+        f"classes      {', '.join(found['classes'])}",
+        f"teachers     up to {found['most_teachers']}, of {fewest} or more patients each",
         "policy       can be read, and fits the records",
     ]
-    if not findings:
-        lines.append(f"coordinator  {coordinator} lets this hospital in")
-    return "\n".join(lines + [f"warning      {finding}" for finding in findings])
+    if not found["findings"]:
+        lines.append(f"coordinator  {found['coordinator']} lets this hospital in")
+    return "\n".join(lines + [f"warning      {finding}" for finding in found["findings"]])
 
 
 def status(found: Told) -> str:

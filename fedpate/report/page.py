@@ -135,7 +135,8 @@ def _from_details(summary: Mapping[str, Any], details: Mapping[str, Any] | None)
     """What the page shows from details.json; all empty without it."""
     if details is None:
         empty = ("curves", "charges", "classes", "class_names", "hospitals")
-        return {**dict.fromkeys(empty, ()), "consensus": None, "matrix": None}
+        absent = ("consensus", "matrix", "some_classes", "some_hospitals")
+        return {**dict.fromkeys(empty, ()), **dict.fromkeys(absent)}
     privacy, charges = summary["privacy"], details["ledger"]["charges"]
     curves = []
     for unit in UNITS:
@@ -143,15 +144,18 @@ def _from_details(summary: Mapping[str, Any], details: Mapping[str, Any] | None)
             budget = privacy[unit]["budget"]
             curve = pictures.spending_curve(found, unit, privacy["delta"], budget)
             curves.append((unit, _drawn(curve)))
-    bins = details["consensus"]
+    bins, names = details["consensus"], breakdown.class_names(details)
+    n_hospitals = len(details["hospitals"] or [])
     return {
         "curves": curves,
         "charges": charges,
         "consensus": _drawn(pictures.consensus_bars(bins)) if bins else None,
         "classes": breakdown.class_rows(details),
-        "class_names": breakdown.class_names(details),
+        "class_names": names,
+        "some_classes": breakdown.told(len(names), "classes", "most frequent"),
         "matrix": breakdown.matrix(details),
         "hospitals": breakdown.hospital_rows(details),
+        "some_hospitals": breakdown.told(n_hospitals, "hospitals", "largest"),
     }
 
 

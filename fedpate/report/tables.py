@@ -87,7 +87,7 @@ def _statement_row(row: Mapping[str, Any], units: list[str]) -> list[str]:
 def run_summary(summary: Mapping[str, Any]) -> RenderableType:
     """What a run came to: accuracy against the baselines, and the price per privacy unit."""
     title = Text(words.title(summary), style="bold")
-    parts: list[RenderableType] = [title, _accuracy(summary), _Price(summary["privacy"])]
+    parts: list[RenderableType] = [title, _accuracy(summary), _Price(summary)]
     warning = words.warning(summary)
     if warning:
         parts.append(Text(warning, style="bold red"))
@@ -108,8 +108,11 @@ def _accuracy(summary: Mapping[str, Any]) -> Table:
 class _Price:
     """The price per privacy unit: a row for each, or a column where rows are too wide."""
 
-    def __init__(self, privacy: Mapping[str, Any]) -> None:
-        self._privacy = privacy
+    def __init__(self, summary: Mapping[str, Any]) -> None:
+        self._privacy = summary["privacy"]
+        self._names = [name for name, _ in PRICES]
+        if words.warning(summary):
+            self._names[1] = "epsilon\n(no guarantee)"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         table = Table(box=box.SIMPLE_HEAD, caption_justify="left")
@@ -117,15 +120,15 @@ class _Price:
         table.caption = "\n".join(filter(None, caption))
         cells = [self._cells(unit) for unit in UNITS]
         if options.max_width >= WIDE:
-            for name, justify in PRICES:
+            for name, (_, justify) in zip(self._names, PRICES, strict=True):
                 table.add_column(name, justify=justify)
             for row in cells:
                 table.add_row(*row)
         else:
-            table.add_column(PRICES[0][0])
+            table.add_column(self._names[0])
             for unit in UNITS:
                 table.add_column(unit, justify="right")
-            for place, (name, _) in enumerate(PRICES[1:], 1):
+            for place, name in enumerate(self._names[1:], 1):
                 table.add_row(name, *(row[place] for row in cells))
         yield table
 

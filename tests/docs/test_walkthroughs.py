@@ -1,10 +1,14 @@
 """The pages that tell the reader to type something are typed in, block by block, in order."""
 
+import csv
 import json
+import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_breast_cancer, load_digits
 
 import doc_pages
 from cli_runs import fedpate
@@ -84,6 +88,30 @@ def test_the_price_of_the_gate_is_the_one_that_the_page_on_two_steps_shows():
     page = (DOCS / "concepts/two-steps.md").read_text(encoding="utf-8")
     for unit in ("patient", "hospital"):
         assert epsilon(gate[unit]["epsilon"]) in page
+
+
+def test_the_page_on_predicting_works(workplace):
+    from PIL import Image
+
+    patients = load_breast_cancer(as_frame=True).data.iloc[:7]
+    patients.to_csv("patients.csv", index=False)
+    Path("scans").mkdir()
+    for number, image in enumerate(load_digits().images[:3]):
+        Image.fromarray((image * 255 / 16).astype("uint8")).save(f"scans/{number}.png")
+    bash, python = (
+        [block for block in doc_pages.blocks(DOCS / "howto/predict.md") if block.language == name]
+        for name in ("bash", "python")
+    )
+    told = [fedpate(*args) for block in bash for args in doc_pages.script(block)]
+    assert [done.code for done in told] == [0] * 5, [done.err for done in told]
+    assert len(list(csv.DictReader(told[1].out.splitlines()))) == len(json.loads(told[2].out)) == 7
+    assert len(Path("predictions.csv").read_text().splitlines()) == 1 + 3
+
+    os.chdir("tumours")
+    names = {"records": patients.to_numpy()}
+    exec(compile(python[0].text, "predict.md", "exec"), names)
+    probabilities = [list(one["probabilities"].values()) for one in json.loads(told[2].out)]
+    assert names["probabilities"] == pytest.approx(np.array(probabilities), abs=1e-4)
 
 
 def test_the_example_in_python_works():

@@ -135,6 +135,9 @@ def test_check_does_all_but_join(sites):
     assert "of 85 patients, 30 columns" in checked.out
     assert "teachers     up to 85, of 1 or more patients each" in checked.out
     assert "cannot be reached" in checked.out  # no coordinator runs
+    found = json.loads(fedpate("hospital", "check", kit, "--data", data, "--json").out)
+    assert (found["patients"], found["columns"], found["most_teachers"]) == (85, 30, 85)
+    assert "cannot be reached" in found["findings"][0]
     for rules, words in (
         ({"teachers": {"patients_per_teacher": 86}}, "--data must hold at least 86 patients"),
         ({"task": {"classes": 3}}, "task.classes must be 2, the classes of --data, got 3"),

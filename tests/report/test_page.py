@@ -226,6 +226,9 @@ def test_many_classes_and_hospitals_stay_small():
     html = render(more=more)
     assert len(html.encode()) < 300_000
     assert "Confusion matrix" not in html
+    assert "The 60 most frequent of 1000 classes." in html
+    assert "The 60 largest of 200 hospitals." in html
+    assert "60 largest" not in render()
 
 
 def test_write_and_read_a_run_directory(tmp_path):

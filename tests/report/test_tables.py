@@ -55,6 +55,8 @@ def test_what_voids_the_guarantee_is_said(change, line):
     text = shown(tables.run_summary(run))
     assert line in text
     assert "infinite" in text
+    assert "guaranteed" not in text
+    assert "(no guarantee)" in text
 
 
 @pytest.mark.parametrize("width", [60, 78])

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -40,6 +41,21 @@ class Checked:
     rules: Policy
     records: OwnRecords
     findings: tuple[str, ...]
+
+    def to_dict(self, kit: HospitalKit) -> dict[str, Any]:
+        """What the hospital's own people may see of it: counts and names, no record."""
+        records, fewest = self.records, self.rules.teachers.patients_per_teacher
+        tabular = records.features.ndim == 2
+        return {
+            "records": len(records.labels),
+            "patients": records.n_patients,
+            "columns": records.features.shape[1] if tabular else None,
+            "classes": list(records.class_names),
+            "patients_per_teacher": fewest,
+            "most_teachers": records.n_patients // fewest,
+            "coordinator": kit.coordinator,
+            "findings": list(self.findings),
+        }
 
 
 def start(kit: HospitalKit, data: Path | None) -> None:
