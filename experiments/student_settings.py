@@ -4,10 +4,10 @@
     python experiments/student_settings.py mnist 250 channels=16:64 --seeds 6 --root DIR
 
 The first row has the default settings, every other one those named (items of a list between
-colons). All of them learn from the same records with the same wrong labels and are scored on the same other
-records, so their differences are far smaller than the spread of each. A table in Markdown: the share
-right for each share of wrong labels, the mean difference from the first row with its standard
-error, and the CPU seconds of a student.
+colons). All of them learn from the same records with the same wrong labels and are scored on the
+same other records, so their differences are far smaller than the spread of each. A table in
+Markdown: the share right for each share of wrong labels, the mean difference from the first row
+with its standard error, and the CPU seconds of a student.
 """
 
 import argparse
