@@ -56,4 +56,4 @@ class PointTask:
             summary = _one_run.read(folder)
         else:
             summary = _one_run.simulate(cfg, overrides, folder, progress)
-        tell_point(f"{' '.join(overrides)}: {words.one_line(summary)}")
+        tell_point(f"{' '.join(overrides)}: {words.one_line(summary)}", sweep)

@@ -32,6 +32,11 @@ class Sweep:
         self._rows: RenderableType = ""
         self._start = time.monotonic()
 
+    @property
+    def on_terminal(self) -> bool:
+        """Whether there is a bar."""
+        return self._console.is_terminal
+
     def begin(self, points: Points, asked: Sequence[Wanted], missing: Sequence[Wanted]) -> None:
         """What the sweeper is about to launch."""
         self.points, self.asked, self._missing = points, asked, missing
@@ -77,7 +82,12 @@ class Sweep:
         return Group(row, self._rows)
 
 
-def tell_point(line: str) -> None:
-    """Say that a point is done, in whichever process; on a terminal the bar says it."""
-    if not sys.stderr.isatty():
+def tell_point(line: str, sweep: Sweep | None) -> None:
+    """Say that a point is done, in whichever process; on a terminal the bar says it.
+
+    Args:
+      line: what to say.
+      sweep: who shows the bar in this process; its file stands in for stderr meanwhile.
+    """
+    if not (sys.stderr.isatty() if sweep is None else sweep.on_terminal):
         complain(line)

@@ -17,11 +17,11 @@ def table(groups: Sequence[Group], failed: int) -> RenderableType:
     """Settings that vary, accuracies as mean and deviation, prices, and who is on the front."""
     rows = Table(box=box.SIMPLE_HEAD)
     for key in groups[0].settings if groups else ():
-        rows.add_column(key, overflow="fold")
+        rows.add_column(_heading(key), overflow="fold")
     for column in (
         "runs",
-        "labels right",
-        "student right",
+        "labels\nright",
+        "student\nright",
         "patient\nepsilon",
         "hospital\nepsilon",
     ):
@@ -47,8 +47,8 @@ def front(
     rows = Table(box=box.SIMPLE_HEAD)
     keys = list(dict.fromkeys(key for point in points for key in point["settings"]))
     for key in keys:
-        rows.add_column(key, overflow="fold")
-    rows.add_column("student right", justify="right")
+        rows.add_column(_heading(key), overflow="fold")
+    rows.add_column("student\nright", justify="right")
     rows.add_column(f"patient\nepsilon, {kind}", justify="right")
     rows.add_column("run")
     for point in points:
@@ -57,6 +57,12 @@ def front(
         rows.add_row(*cells, *told, point["run"])
     told_deltas = ", ".join(f"{delta:g}" for delta in deltas)
     return Stack(rows, f"no trial beats these in both; delta {told_deltas}, replace-one")
+
+
+def _heading(key: str) -> str:
+    """A setting's name in two lines, to be narrow."""
+    group, dot, name = key.rpartition(".")
+    return f"{group}{dot}\n{name}" if dot else key
 
 
 def _setting(value: Any) -> str:

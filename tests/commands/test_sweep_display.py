@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fedpate.commands._points import Ended, Points
-from fedpate.commands._sweep_display import Sweep
+from fedpate.commands._sweep_display import Sweep, tell_point
 
 
 def drawn(sweep: Sweep) -> str:
@@ -51,3 +51,12 @@ def test_points_in_other_processes_are_told_in_one_row():
     sweep.elsewhere(3)
     assert "3 points at a time, in other processes" in drawn(sweep)
     assert "seed=1" not in drawn(sweep)
+
+
+def test_a_point_is_told_in_a_line_where_no_bar_tells_it(capsys):
+    bar, none = (Sweep(Console(file=io.StringIO(), force_terminal=on)) for on in (True, False))
+    with bar.shown():  # its file stands in for stderr, and is no terminal
+        tell_point("not this", bar)
+    tell_point("this", none)
+    tell_point("and, of another process, this", None)
+    assert capsys.readouterr().err == "this\nand, of another process, this\n"
