@@ -92,6 +92,18 @@ def test_the_results_are_those_of_one_point_at_a_time():
         assert Path("two", str(point), "fedpate.log").is_file()
 
 
+def test_forked_processes_do_not_draw_the_same_noise():
+    deltas = "privacy.delta=1e-5,2e-5,3e-5,4e-5"  # of no influence on votes and noise
+    process = start(
+        *("queries=80", "mechanism.noise_scale=10000", deltas),
+        *("hydra.sweep.dir=s", "hydra.launcher.jobs=2"),
+    )
+    told = process.communicate()[1]
+    assert process.returncode == 0, told
+    labels = {path.read_text() for path in Path("s").glob("*/labels.csv")}
+    assert len(labels) == 4  # fair coins, 80 for each
+
+
 @linux
 def test_a_point_whose_process_dies_is_a_failed_point():
     typed = ("seed=range(6)", "hydra.sweep.dir=s", "hydra.launcher.jobs=2")
