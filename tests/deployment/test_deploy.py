@@ -56,7 +56,8 @@ def test_a_deploy_that_is_killed_goes_on_is_charged_once_and_leaves_no_secret(tm
         for name in names:
             federation.hospital(name, files[name])
         home, out = federation.home.folder, tmp_path / "deployed"
-        deploy = ("deploy", home, *SETTINGS, f"data.root={data_root}", f"hydra.run.dir={out}")
+        own = ("tracking=tensorboard", f"data.root={data_root}", f"hydra.run.dir={out}")
+        deploy = ("deploy", home, *SETTINGS, *own)
         killed = federation.command(*deploy)
         killed.wait_for(f"teachers: {2 * TEACHERS} of")  # then hospitals are asked
         killed.stop(signal.SIGKILL)
@@ -71,6 +72,7 @@ def test_a_deploy_that_is_killed_goes_on_is_charged_once_and_leaves_no_secret(tm
             status = json.loads(fedpate("hospital", "status", federation.out / name, "--json").out)
             assert status["running"]
             assert status["decisions"].keys() == {"answered"}
+        assert list((out / "tensorboard").iterdir())
         _require_no_secret_in(out, federation)
         assert list((home / STATE / "runs").iterdir()) == []
     finally:
