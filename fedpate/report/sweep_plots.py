@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from fedpate.report import plots, sweep
 from fedpate.report.sweep import EPSILON, LABELS, STUDENT, Group
@@ -70,7 +71,10 @@ def _axes(groups: Sequence[Group], what: str) -> tuple[Figure, Any]:
     told_ticks = {f"{found[0]:.2g}" for group in groups if (found := _place(group, STUDENT))}
     if 0 < len(told_ticks) <= MOST_TICKS:
         axes.set_xticks(sorted(map(float, told_ticks)), sorted(told_ticks, key=float))
-        axes.minorticks_off()
+    else:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.minorticks_off()
     axes.set_xlabel(f"guaranteed epsilon per patient, delta {told} (smaller = more private)")
     axes.set_ylabel(what)
     axes.grid(visible=True, alpha=0.3)

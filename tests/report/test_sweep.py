@@ -102,6 +102,24 @@ def test_the_pictures_are_the_same_bytes_and_say_what_is_not_guaranteed():
     assert sweep_plots.pictures([]) == {}
 
 
+@pytest.mark.parametrize(
+    ("epsilons", "ticks"),
+    [
+        ((0.5, 1, 8), {"0.5", "1", "8"}),  # few: the points themselves
+        ([0.3 * 1.4**place for place in range(12)], {"0.5", "1", "2", "5", "10"}),
+        ([3.1 + place / 20 for place in range(12)], {"3.2", "3.4"}),
+    ],
+)
+def test_epsilons_on_an_axis_are_plain_numbers(epsilons, ticks):
+    groups = sweep.groups(
+        [row(epsilon=float(x), **{"privacy.target_epsilon": str(x)}) for x in epsilons]
+    )
+    picture = sweep_plots.pictures(groups)["student.svg"]
+    words = {node.text for node in ET.fromstring(picture).iter() if node.tag.endswith("text")}
+    assert ticks <= words
+    assert "10^" not in picture
+
+
 def test_the_table_has_a_row_per_group_and_states_delta():
     groups = sweep.groups(
         [row(seed=0), row(seed=1), row(mechanism="none", epsilon=float("inf"), guarantee=False)]
