@@ -10,8 +10,12 @@ from flwr.supercore.run import RunNotRunningException
 
 from cli_runs import fedpate
 from deployments import Federation
+from fedpate.errors import EngineError
+from fedpate.federation.deployment import submit
 from fedpate.federation.deployment.supernode import failing_with_its_run
 from fedpate.federation.following import COORDINATOR, FOLLOWER, followed, holding, is_held
+from fedpate.federation.progress import FileProgress, LogProgress
+from fedpate.federation.server_app import PROGRESS
 
 
 def hold(path, held):
@@ -32,6 +36,15 @@ def test_a_lock_is_held_for_as_long_as_its_process_lives(tmp_path):
     process.kill()
     process.join()
     assert not is_held(path)
+
+
+def test_a_coordinator_that_was_never_seen_alive_is_known_by_what_it_told(tmp_path):
+    told = FileProgress(tmp_path / PROGRESS)  # it was killed between two looks
+    told.stage("student", 5)
+    begun = time.monotonic()
+    with pytest.raises(EngineError, match="ended without a word; the same command goes on"):
+        submit._follow(tmp_path, LogProgress())
+    assert time.monotonic() < begun + submit.START_S / 2
 
 
 def test_a_coordinator_that_nobody_follows_is_told_to_end(tmp_path):

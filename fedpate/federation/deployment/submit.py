@@ -144,5 +144,5 @@ def _follow(folder: Path, progress: Progress) -> None:
             )
         if not begun and time.monotonic() > deadline:
             raise EngineError(f"the run did not begin within {START_S:g} s; is the disk full?")
-        begun = begun or running
+        begun = begun or running or offset > 0  # it may live shorter than a look takes
         time.sleep(FOLLOW_S)
