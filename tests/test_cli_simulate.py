@@ -16,6 +16,8 @@ import pytest
 from cli_runs import fedpate
 from fedpate.privacy.ledger import PrivacyLedger
 
+pytestmark = pytest.mark.usefixtures("workplace")
+
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = (
     *("hospitals=3", "teachers_per_hospital=2", "queries=20", "teacher.epochs=2"),
@@ -34,16 +36,6 @@ CONTRACT = {
     "timings": "teachers_s votes_s release_s student_s total_s",
     "bytes": "to_hospitals from_hospitals",
 }
-
-
-@pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    """An empty current folder, and a store of teachers of its own."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return folder
 
 
 def table(path: Path, rows: int = 60, label: object = None, feature: object = None) -> Path:

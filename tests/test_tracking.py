@@ -7,17 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from cli_runs import fedpate
+from cli_runs import SMALL, fedpate
 from fedpate.commands._tracking import track
 from fedpate.errors import ConfigError
 from fedpate.learning import extras
 from fedpate.tracking.record import Record
 from fedpate.tracking.trackers import MlFlow, TensorBoard
-
-SMALL = (
-    *("hospitals=2", "teachers_per_hospital=2", "queries=10", "teacher.epochs=1"),
-    *("teacher.min_steps=2", "student.epochs=1", "student.min_steps=2", "baselines=false"),
-)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Several points of a sweep at once: the same results, a killed worker, Ctrl-C, how many."""
 
-import csv
 import os
 import signal
 import subprocess
@@ -11,32 +10,13 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from cli_runs import fedpate
+from cli_runs import SMALL, fedpate, table
 from fedpate.commands import _launcher
 from fedpate.commands._points import Wanted
 from fedpate.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parents[2]
-SMALL = (
-    *("hospitals=2", "teachers_per_hospital=2", "queries=10", "teacher.epochs=1"),
-    *("teacher.min_steps=2", "student.epochs=1", "student.min_steps=2", "baselines=false"),
-)
+pytestmark = pytest.mark.usefixtures("workplace")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-
-
-@pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    """An empty current folder, and a store of teachers of its own."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
-    return folder
-
-
-def table(folder: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(Path(folder, "sweep.csv").read_text().splitlines()))
 
 
 def start(*typed: str) -> subprocess.Popen[str]:
@@ -81,7 +61,7 @@ def test_the_results_are_those_of_one_point_at_a_time():
     def results(folder: str) -> list[dict[str, str]]:
         return [
             {key: value for key, value in row.items() if not key.startswith(apart)}
-            for row in table(folder)
+            for row in table(Path(folder))
         ]
 
     assert results("two") == results("one")
@@ -115,14 +95,14 @@ def test_a_point_whose_process_dies_is_a_failed_point():
     told = process.communicate()[1]
     assert process.returncode == 1, told
     assert "its process died: was it out of memory? hydra.launcher.jobs=1 runs" in told
-    errors = [row["error"] for row in table("s")]
+    errors = [row["error"] for row in table(Path("s"))]
     assert len(errors) == 6
     assert sum(bool(error) for error in errors) == 1
 
     again = fedpate("simulate", "-m", *SMALL, *typed)
     assert again.code == 0
     assert "5 of 6 points" in again.err
-    assert [row.get("error", "") for row in table("s")] == [""] * 6
+    assert [row.get("error", "") for row in table(Path("s"))] == [""] * 6
 
 
 @linux
@@ -161,7 +141,7 @@ def test_the_same_settings_in_another_order_are_the_same_points():
     again = fedpate("simulate", "-m", *SMALL, *reversed(other), "hydra.launcher.jobs=1")
     assert again.code == 0
     assert "1 of 2 points in" in again.err
-    assert [row["seed"] for row in table("s")] == ["0", "1"]
+    assert [row["seed"] for row in table(Path("s"))] == ["0", "1"]
 
 
 @pytest.mark.parametrize("jobs", ["0", "two", "1.5"])

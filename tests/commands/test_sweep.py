@@ -1,6 +1,5 @@
 """Sweeps: resumed after kill -9, in parallel, compared; no point is run twice."""
 
-import csv
 import json
 import os
 import signal
@@ -11,37 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from cli_runs import fedpate
+from cli_runs import SMALL, fedpate, table
 from fedpate.commands import _points
 from fedpate.commands._points import Ended, Points, unfinished
 from fedpate.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parents[2]
-SMALL = (
-    *("hospitals=2", "teachers_per_hospital=2", "queries=10", "teacher.epochs=1"),
-    *("teacher.min_steps=2", "student.epochs=1", "student.min_steps=2", "baselines=false"),
-)
-
-
-@pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    """An empty current folder, and a store of teachers of its own."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
-    return folder
+pytestmark = pytest.mark.usefixtures("workplace")
 
 
 def summaries(folder: Path) -> dict[str, int]:
     """When each point's summary was written."""
     return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("*/summary.json")}
-
-
-def table(folder: Path) -> list[dict[str, str]]:
-    """The rows of sweep.csv."""
-    return list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
 
 
 def test_after_kill_9_the_same_command_runs_only_what_is_missing(workplace):

@@ -5,25 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from cli_runs import fedpate
+from cli_runs import SMALL, fedpate
 from fedpate.commands._search import Space
 from fedpate.errors import ConfigError
 from fedpate.learning import extras
 
-SMALL = (
-    *("hospitals=2", "teachers_per_hospital=2", "queries=10", "teacher.epochs=1"),
-    *("teacher.min_steps=2", "student.epochs=1", "student.min_steps=2", "baselines=false"),
-)
-
-
-@pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch):
-    """An empty current folder, and a store of teachers of its own."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return folder
+pytestmark = pytest.mark.usefixtures("workplace")
 
 
 def test_a_search_leaves_a_front_and_goes_on_where_it_stopped():
