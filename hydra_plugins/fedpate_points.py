@@ -25,8 +25,8 @@ class PointLauncher(BasicLauncher):
         super().__init__()
         self.jobs = jobs
 
-    def launch_points(self, *points: Any) -> Any:
+    def launch_points(self, points: Any, missing: Any) -> Any:
         """For our own sweeper; `fedpate.commands._launcher.launch`. Another one gets `launch`."""
         from fedpate.commands._launcher import launch
 
-        return launch(self, *points)
+        return launch(self, points, missing)

@@ -55,7 +55,7 @@ def launch(launcher: BasicLauncher, points: Points, missing: Sequence[Point]) ->
     )
 
     def died(wanted: Wanted, cfg: DictConfig) -> None:
-        folder = str(OmegaConf.select(cfg, "hydra.sweep.subdir"))
+        folder = cfg.hydra.sweep.subdir
         if not (points.folder / folder / SUMMARY).is_file():  # the last that a run writes
             points.record(Ended(wanted.number, wanted.config, wanted.overrides, folder, DIED, 1))
 
@@ -69,7 +69,7 @@ def launch(launcher: BasicLauncher, points: Points, missing: Sequence[Point]) ->
 
 
 def cores() -> int:
-    """How many threads torch would use in this process."""
+    """`fedpate.learning.parallel.cores`, without torch: this process may never need it."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdecimal() and int(asked):
         return int(asked)

@@ -7,7 +7,6 @@ started them, clean up after SIGTERM, and end when that process does. One that d
 import multiprocessing
 import signal
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 from hydra import version
@@ -152,14 +151,10 @@ def _context() -> Any:
 
 def _serve(pipe: Connection, work: Work) -> None:
     """In a worker: run what comes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _interrupt)
-    from fedpate.federation.engines.processes import end_with_parent
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # raises KeyboardInterrupt
+    from fedpate.federation.engines.processes import begin_worker
 
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    import torch
-
-    torch.set_num_threads(work.threads)
+    begin_worker(work.threads)
     setup_globals()
     version.setbase(HYDRA)
     JobRuntime.instance().set("name", work.name)
@@ -172,7 +167,3 @@ def _serve(pipe: Connection, work: Work) -> None:
                 pipe.send(error)
             else:
                 pipe.send(None)
-
-
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -27,12 +27,12 @@ class PseudoLabelStudent:
     """
 
     name: ClassVar[str] = "pseudo_label"
-    members: int = 5  # as for student=torch
-    channels: tuple[int, ...] = (16, 32)
-    hidden: tuple[int, ...] = ()
-    table_hidden: tuple[int, ...] = (64,)
-    epochs: int = 60
-    table_epochs: int = 6
+    members: int = TorchStudent.members
+    channels: tuple[int, ...] = TorchStudent.channels
+    hidden: tuple[int, ...] = TorchStudent.hidden
+    table_hidden: tuple[int, ...] = TorchStudent.table_hidden
+    epochs: int = TorchStudent.epochs
+    table_epochs: int = TorchStudent.table_epochs
     repeats: int = 2  # trainings after the first
     share: float = 0.6  # of the guesses of each class that become labels, in the last training
 

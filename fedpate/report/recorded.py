@@ -67,11 +67,12 @@ def settings(folder: Path) -> str | None:
     config, hydra = (folder / ".hydra" / name for name in ("config.yaml", "hydra.yaml"))
     if not (config.is_file() and hydra.is_file()):
         return None
-    recorded = yaml.load(hydra.read_text(encoding="utf-8"), YamlLoader)  # noqa: S506 - a safe one
-    chosen = recorded["hydra"]["runtime"]["choices"]
+    chosen = yaml.load(hydra.read_text(encoding="utf-8"), YamlLoader)  # noqa: S506 - a safe one
+    for key in ("hydra", "runtime", "choices"):
+        chosen = (chosen or {}).get(key)
     options = [
         f"{group}={option}"
-        for group, option in sorted(chosen.items())
+        for group, option in sorted((chosen or {}).items())
         if "/" not in group and option
     ]
     return f"# {' '.join(options)}\n" + config.read_text(encoding="utf-8")

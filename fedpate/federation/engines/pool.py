@@ -5,8 +5,6 @@ Workers are spawned, import the app by its name, and end when their parent does.
 
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -25,7 +23,7 @@ from fedpate.federation.engines.local_grid import (
     number,
     received,
 )
-from fedpate.federation.engines.processes import end_with_parent
+from fedpate.federation.engines.processes import begin_worker
 
 MOST_WORKERS = 8
 WAIT_S = 0.05
@@ -82,7 +80,7 @@ def worker_pool(n_hospitals: int) -> Iterator[ProcessPoolExecutor]:
     executor = ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start,
+        initializer=begin_worker,
         initargs=(max(1, cores // workers),),
     )
     try:
@@ -92,15 +90,6 @@ def worker_pool(n_hospitals: int) -> Iterator[ProcessPoolExecutor]:
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
             process.join()
-
-
-def _start(threads: int) -> None:
-    """In each worker: Ctrl-C is the parent's to handle; end with it; share the cores."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    import torch
-
-    torch.set_num_threads(threads)
 
 
 @lru_cache(maxsize=1)

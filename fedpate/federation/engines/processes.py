@@ -12,6 +12,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -61,8 +62,19 @@ def end_marked(mark: str, variable: str = MARK) -> None:
         time.sleep(0.1)
 
 
-def end_with_parent() -> None:
-    """For a thread of a process that `multiprocessing` started: it ends when its parent has."""
+def begin_worker(threads: int) -> None:
+    """First in a process that `multiprocessing` started to work for this one.
+
+    Ctrl-C is the parent's to handle, the end of the parent is its own, and torch shares the cores.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
