@@ -25,6 +25,12 @@ class PointLauncher(BasicLauncher):
         super().__init__()
         self.jobs = jobs
 
+    def check(self) -> None:
+        """Before anything is written; raises ConfigError as `fedpate.commands._launcher.check`."""
+        from fedpate.commands._launcher import check
+
+        check(self.jobs)
+
     def launch_points(self, points: Any, missing: Any) -> Any:
         """For our own sweeper; `fedpate.commands._launcher.launch`. Another one gets `launch`."""
         from fedpate.commands._launcher import launch

@@ -34,11 +34,7 @@ DIED = (
 
 
 def launch(launcher: BasicLauncher, points: Points, missing: Sequence[Point]) -> None:
-    """Run the points that are missing; how each of them ended is in `points`.
-
-    Raises:
-      ConfigError: an impossible number of processes.
-    """
+    """Run the points that are missing; how each of them ended is in `points`."""
     assert launcher.config is not None
     assert launcher.hydra_context is not None
     setup_globals()
@@ -68,6 +64,12 @@ def launch(launcher: BasicLauncher, points: Points, missing: Sequence[Point]) ->
             workers.do(elsewhere, died)
 
 
+def check(jobs: Any) -> None:
+    """Raise ConfigError if that is no number of processes; None is all there may be."""
+    if jobs is not None and (type(jobs) is not int or jobs < 1):
+        raise ConfigError(f"hydra.launcher.jobs must be a whole number >= 1, got {jobs}")
+
+
 def cores() -> int:
     """`fedpate.learning.parallel.cores`, without torch: this process may never need it."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
@@ -76,11 +78,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _jobs(asked: Any, missing: Sequence[Point]) -> int:
+def _jobs(asked: int | None, missing: Sequence[Point]) -> int:
     """Points at once: what is asked for, or one where they would be in each other's way."""
     if asked is not None:
-        if type(asked) is not int or asked < 1:
-            raise ConfigError(f"hydra.launcher.jobs must be a whole number >= 1, got {asked}")
         return asked
     for _, cfg in missing:
         own_processes, one_ledger = cfg.engine != "inprocess", cfg.privacy.ledger is not None

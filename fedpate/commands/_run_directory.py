@@ -103,11 +103,14 @@ def discard_unfinished(folder: Path, since: float) -> bool:
         if path.is_file() and path.stat().st_mtime >= since:
             path.unlink()
     shutil.rmtree(folder / HYDRA, ignore_errors=True)
-    return _remove_empty(folder)
+    return remove_empty(folder)
 
 
-def _remove_empty(folder: Path) -> bool:
-    """Remove an empty run directory, and `outputs/<date>` above it if that is empty then."""
+def remove_empty(folder: Path) -> bool:
+    """Remove an empty run directory, and `outputs/<date>` above it if that is empty then.
+
+    Returns whether there is none now.
+    """
     if not folder.is_dir() or any(folder.iterdir()):
         return not folder.exists()
     folder.rmdir()

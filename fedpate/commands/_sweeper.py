@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fedpate.commands._composing import Composer
 from fedpate.commands._points import Points, Wanted, command, digest
+from fedpate.commands._run_directory import remove_empty
 
 
 class Observer(Protocol):
@@ -42,21 +43,21 @@ def sweep(sweeper: BasicSweeper, arguments: list[str]) -> Any:
     """Launch what is missing, through whichever launcher.
 
     Raises:
-      ConfigError: another process sweeps in the same directory.
-      HydraException: settings that cannot be composed; nothing was launched.
+      ConfigError: another process sweeps in the same directory, or the launcher's settings.
+      HydraException: settings that cannot be composed; nothing was launched, and nothing is left.
     """
     assert sweeper.config is not None
-    assert sweeper.hydra_context is not None
-    loader = sweeper.hydra_context.config_loader
-    typed = OverridesParser.create(config_loader=loader).parse_overrides(
-        [*sweeper._parse_config(), *arguments]
-    )
-    (combinations,) = sweeper.split_arguments(typed, None)
-    compose = Composer(loader, sweeper.config)
-    composed = [(list(point), compose(point)) for point in combinations]
+    points = Points(Path(sweeper.config.hydra.sweep.dir))
+    try:
+        launcher: Any = sweeper.launcher
+        if hasattr(launcher, "check"):
+            launcher.check()
+        composed = _composed(sweeper, arguments)
+    except BaseException:
+        remove_empty(points.folder)
+        raise
     asked = [(_digest(cfg, point), point) for point, cfg in composed]
     configs = {key: cfg for (key, _), (_, cfg) in zip(asked, composed, strict=True)}
-    points = Points(Path(sweeper.config.hydra.sweep.dir))
     points.folder.mkdir(parents=True, exist_ok=True)
     with points.locked():
         OmegaConf.save(sweeper.config, points.folder / "multirun.yaml")
@@ -67,6 +68,19 @@ def sweep(sweeper: BasicSweeper, arguments: list[str]) -> Any:
         if observer is not None:
             observer.begin(points, wanted, missing)
         return _launch(sweeper, points, missing, configs)
+
+
+def _composed(sweeper: BasicSweeper, arguments: list[str]) -> list[tuple[list[str], DictConfig]]:
+    """Every combination, and the settings that it gives."""
+    assert sweeper.config is not None
+    assert sweeper.hydra_context is not None
+    loader = sweeper.hydra_context.config_loader
+    typed = OverridesParser.create(config_loader=loader).parse_overrides(
+        [*sweeper._parse_config(), *arguments]
+    )
+    (combinations,) = sweeper.split_arguments(typed, None)
+    compose = Composer(loader, sweeper.config)
+    return [(list(point), compose(point)) for point in combinations]
 
 
 def _launch(

@@ -86,7 +86,9 @@ def test_forked_processes_do_not_draw_the_same_noise():
 
 @linux
 def test_a_point_whose_process_dies_is_a_failed_point():
-    typed = ("seed=range(6)", "hydra.sweep.dir=s", "hydra.launcher.jobs=2")
+    # Seconds for each point, so that the process is killed in the middle of one.
+    typed = ("seed=range(6)", "student.min_steps=3000", "hydra.sweep.dir=s")
+    typed += ("hydra.launcher.jobs=2",)
     process = start(*typed)
     # Another point has just begun in the process that is killed.
     until(lambda: len(list(Path("s").glob(".points/*.json"))) >= 2, process)
@@ -151,6 +153,14 @@ def test_an_impossible_number_of_processes_is_refused(jobs):
     assert refused.err.splitlines()[-1] == (
         f"fedpate simulate: hydra.launcher.jobs must be a whole number >= 1, got {jobs}"
     )
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("wrong", ["sead=0,1", "seed=x,y", "mechanism=gnmax,lapace"])
+def test_a_sweep_that_cannot_be_composed_leaves_nothing(wrong):
+    refused = fedpate("simulate", "-m", *SMALL, wrong)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert not list(Path().iterdir())
 
 
 def points(*settings):
@@ -186,7 +196,7 @@ def test_as_many_points_at_once_as_cores_but_one_where_they_would_meet(monkeypat
         assert _launcher._jobs(3, points({}, own)) == 3  # whoever says so
     for wrong in (0, True, "2", 1.0):
         with pytest.raises(ConfigError, match=r"hydra.launcher.jobs must be a whole number >= 1"):
-            _launcher._jobs(wrong, points({}))
+            _launcher.check(wrong)
 
 
 def test_the_first_point_of_every_set_of_teachers_comes_first():
